@@ -1,0 +1,59 @@
+"""What can go wrong because of what a user gave, as one family of exceptions.
+
+Every message says what was given, what was expected and what to do. The command line prints a `BitseekError` as one
+sentence and leaves with a status other than zero; any other exception is a bug of ours and keeps its traceback.
+"""
+
+
+class BitseekError(ValueError):
+    """Something that was given cannot be used; the message says what to do."""
+
+
+class ShapeError(BitseekError):
+    """An array has the wrong shape, type or values."""
+
+
+class CodeWidthError(BitseekError):
+    """Codes of different length, or of different models, were brought together."""
+
+
+class ImageError(BitseekError):
+    """A file cannot be decoded as an image."""
+
+
+class DataError(BitseekError):
+    """A data set is absent, damaged, or not what its protocol says."""
+
+
+class RunError(BitseekError):
+    """A run folder, weights file or collection is absent, damaged, or does not fit."""
+
+
+class MissingExtra(BitseekError, ImportError):
+    """A part of bitseek that is optional was asked for and is not installed.
+
+    Args:
+        package: the module that could not be imported.
+        extra: the extra of bitseek that brings it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this needs {package}, which is not installed; install it with: pip install 'bitseek[{extra}]'"
+        )
+
+    @classmethod
+    def for_import(cls, error: ImportError) -> "MissingExtra | None":
+        """What to tell somebody whose import failed; None if no extra brings that module."""
+        package = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+        return None if extra is None else cls(package, extra)
+
+
+EXTRAS = {
+    "train": ("torch", "torchvision", "timm", "safetensors", "sklearn", "scipy", "huggingface_hub"),
+    "serve": ("fastapi", "uvicorn"),
+    "onnx": ("onnx", "onnxruntime"),
+    "plots": ("matplotlib", "umap", "tensorboard"),
+}
+"""Modules that each extra brings."""
