@@ -1,0 +1,68 @@
+"""Seeded draws: the same on every machine, with every version of NumPy, in whatever order the items come."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int64
+
+from bitseek.errors import DataError
+
+
+def shuffled(items: Int64[np.ndarray, " n"], seed: int, stream: int = 0) -> Int64[np.ndarray, " n"]:
+    """The items in a random order that depends on their set, the seed and the stream only.
+
+    The order is that of the raw numbers of PCG64, whose stream NumPy promises to keep; how a `Generator` shuffles
+    may change between versions.
+
+    Args:
+        items: (n,) int64, any order.
+        seed: 0 or more.
+        stream: 0 or more; draws from different streams are independent. The class, as a rule.
+
+    >>> shuffled(np.arange(5), seed=0)
+    array([3, 2, 1, 0, 4])
+    """
+    if seed < 0:
+        raise DataError(f"a seed is 0 or more, got {seed}")
+    keys = np.random.PCG64(np.random.SeedSequence([seed, stream])).random_raw(len(items))
+    return np.sort(items)[np.argsort(keys, kind="stable")]
+
+
+def draw_per_class(
+    labels: Int64[np.ndarray, " n"], sizes: Sequence[int | float], seed: int, *, classes: Sequence[str]
+) -> list[Int64[np.ndarray, " _"]]:
+    """Cut every class, shuffled, into consecutive parts.
+
+    Args:
+        labels: (n,) int64 class indices; items with −1 are a class of their own.
+        sizes: for each part, how many items of every class (an integer) or which fraction of it (a float below 1;
+            rounded down, but at least one item and never all of them).
+        seed: 0 or more.
+        classes: names, for messages.
+
+    Returns:
+        one array of indices for each size, and a last one with the items that are left; each ascending.
+
+    Raises:
+        DataError: a size is below 0, or a class has too few items.
+    """
+    for size in sizes:
+        if size < 0 or (isinstance(size, float) and size >= 1):
+            raise DataError(f"a size is a number of items of each class, or a fraction below 1, got {size}")
+    parts: list[list[np.ndarray]] = [[] for _ in range(len(sizes) + 1)]
+    for label in np.unique(labels).tolist():
+        members = np.flatnonzero(labels == label)
+        counts = [_count(size, len(members)) for size in sizes]
+        if sum(counts) > len(members):
+            name = repr(classes[label]) if label >= 0 else "of the items without a label"
+            raise DataError(f"the class {name} has {len(members)} items, fewer than the {sum(counts)} to be drawn")
+        cut = np.split(shuffled(members, seed, label + 1), np.cumsum(counts))
+        for part, piece in zip(parts, cut, strict=True):
+            part.append(piece)
+    return [np.sort(np.concatenate(part)) if part else np.empty(0, np.int64) for part in parts]
+
+
+def _count(size: int | float, members: int) -> int:
+    if isinstance(size, int) or size == 0:
+        return int(size)
+    return min(max(1, int(size * members)), members - 1)
