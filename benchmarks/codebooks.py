@@ -1,0 +1,88 @@
+"""What every codebook achieves, in how much time, beside what nobody can exceed.
+
+    python benchmarks/codebooks.py [--small]
+
+Writes benchmarks/results/codebooks.json: minimum and mean distance, imbalance and seconds (building and, apart from it,
+the exact minimum distance) for the sizes of the published table and for many classes. `--small` leaves out the latter.
+The upper bound is Delsarte's linear programming bound where it is lower than Plotkin's and Hamming's (needs scipy).
+"""
+
+import sys
+import time
+from math import comb
+from typing import Any
+
+import numpy as np
+from record import record
+from scipy.optimize import linprog
+
+from bitseek.codebooks import CODEBOOKS, codebook
+from bitseek.codebooks.bounds import upper_bound
+from bitseek.errors import BitseekError
+
+TABLE = [(classes, bits) for classes in (10, 21, 80, 100) for bits in (16, 32, 64, 128)]
+PUBLISHED_O = dict(zip(TABLE, (8, 16, 32, 64, 7, 14, 29, 59, 5, 12, 26, 56, 5, 12, 25, 54), strict=True))
+MANY = [(1000, 32), (1000, 64), (1000, 128), (10_000, 64), (40_000, 64), (40_000, 128)]
+MANY += [(100_000, 64), (100_000, 128), (100_000, 256), (100_000, 512), (100_000, 1024), (100_000, 2048)]
+SLOW_FROM = 2000  # max-distance compares every draw with every accepted word: left out above so many classes
+
+
+def main() -> None:
+    rows = []
+    for classes, bits in TABLE if "--small" in sys.argv else TABLE + MANY:
+        bound = least_upper_bound(classes, bits) if classes <= 128 else upper_bound(classes, bits)
+        for name in CODEBOOKS:
+            if name == "max-distance" and classes > SLOW_FROM:
+                continue
+            rows.append(measure(name, classes, bits) | {"upper_bound": bound})
+            show(rows[-1])
+    record("codebooks", {"published_O": [[*cell, d] for cell, d in PUBLISHED_O.items()], "rows": rows})
+
+
+def measure(name: str, classes: int, bits: int) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        book = codebook(name, classes, bits)
+    except BitseekError as error:
+        return {"name": name, "classes": classes, "bits": bits, "error": str(error)}
+    built = time.perf_counter()
+    report = book.describe()
+    return report | {"build_s": round(built - started, 3), "describe_s": round(time.perf_counter() - built, 3)}
+
+
+def least_upper_bound(classes: int, bits: int) -> int:
+    """The largest distance that neither `upper_bound` nor linear programming excludes."""
+    distance = upper_bound(classes, bits)
+    while delsarte(bits, distance) < classes - 1e-6 * classes:
+        distance -= 1
+    return distance
+
+
+def delsarte(bits: int, distance: int) -> float:
+    """The linear programming bound of A(bits, distance) (Delsarte 1973), for even distances after a parity bit."""
+    if distance % 2:
+        bits, distance = bits + 1, distance + 1
+    weights = range(distance, bits + 1, 2)
+    inequalities = [[-krawtchouk(bits, i, w) / comb(bits, i) for w in weights] for i in range(1, bits // 2 + 1)]
+    result = linprog(-np.ones(len(weights)), A_ub=np.array(inequalities), b_ub=np.ones(len(inequalities)))
+    return 1 - float(result.fun)
+
+
+def krawtchouk(bits: int, i: int, weight: int) -> int:
+    return sum((-1) ** j * comb(weight, j) * comb(bits - weight, i - j) for j in range(i + 1))
+
+
+def show(row: dict[str, Any]) -> None:
+    if "error" in row:
+        print(f"{row['name']:>12} C={row['classes']} K={row['bits']}: {row['error']}", flush=True)
+        return
+    print(
+        f"{row['name']:>12} C={row['classes']:<6} K={row['bits']:<4} min {row['minimum_distance']:>4} of at most "
+        f"{row['upper_bound']:<4} mean {row['mean_distance']:8.2f} imbalance {row['imbalance']:.4f} "
+        f"repaired {row['repaired']} built in {row['build_s']:.2f} s, measured in {row['describe_s']:.2f} s",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
