@@ -1,0 +1,3 @@
+"""The command line: each command reads its arguments, calls one function of the library, and shows the result."""
+
+from bitseek.cli.app import main as main

@@ -1,0 +1,91 @@
+"""DCH: pairwise likelihood under a Cauchy distribution, which concentrates similar codes in a small Hamming ball.
+
+Cao, Long, Liu, Wang, "Deep Cauchy Hashing for Hamming Space Retrieval", CVPR 2018.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from bitseek.methods.bank import MemoryBank
+from bitseek.methods.base import Batch, Card, Method, Recipe, Task
+from bitseek.methods.pairs import batch_pairs
+from bitseek.models.head import LinearHead
+
+NEAREST = 0.005
+"""Share of K that is added to the distance of dissimilar pairs, where the loss has a pole at 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DCHRecipe(Recipe):
+    """Adds to the recipe.
+
+    Attributes:
+        gamma: γ, scale of the Cauchy distribution, in bits.
+        quantisation: λ, weight of log(1 + d(|u|, 1) / γ).
+        memory: pair each item of the batch with the last code of every training item instead of with its batch.
+    """
+
+    gamma: float = 20.0
+    quantisation: float = 0.1
+    memory: bool = False
+    epochs: int = 150
+    batch_size: int = 128
+    optimiser: Literal["adam", "sgd", "rmsprop"] = "rmsprop"
+    lr: float = 1e-5
+    backbone_lr: float = 1.0
+    weight_decay: float = 1e-5
+
+
+class DCH(Method):
+    """The Cauchy loss of weighted pairs, and a Cauchy distance of the logits from ±1.
+
+    Eq. 8 and 9, with d = ½ K (1 − cos): the mean over the pairs, weighted by |S| / |S1| and |S| / |S0|, of
+    log(1 + d / γ) for similar and log(1 + γ / d) for other pairs, and λ log(1 + d(|u|, 1) / γ).
+
+    (Eq. 8 reads s log(d / γ) + log(1 + γ / d), which is the same.) Dissimilar codes that point the same way would
+    cost infinitely much; released code clips their cosine at 0.99, so that nothing pushes them apart any more. Here
+    `NEAREST` · K is added to their distance instead: the cost stays finite and keeps pushing.
+    """
+
+    card = Card(
+        title="Deep Cauchy Hashing for Hamming Space Retrieval",
+        authors="Cao et al.",
+        year=2018,
+        labels="multi",
+        head="linear",
+        idea="a Cauchy likelihood of the pairs, which gathers similar codes within a small Hamming radius",
+    )
+
+    recipe_class = DCHRecipe
+    recipe: DCHRecipe
+
+    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
+        super().__init__(task, recipe)
+        self.bank = MemoryBank(task.items, task.bits, task.classes) if self.recipe.memory else None
+
+    @classmethod
+    def build_head(cls, task: Task, recipe: Recipe) -> LinearHead:
+        """Linear."""
+        return LinearHead(task.features, task.bits, bias=True)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Minus the weighted log-likelihood of the pairs, and the quantisation term."""
+        half, gamma = self.task.bits / 2, self.recipe.gamma
+        units = normalised(batch.logits)
+        pairs = batch_pairs(units, batch.labels) if self.bank is None else self.bank.pairs(units, batch)
+        distance = half * (1 - pairs.inner_products()).clamp(min=0)
+        far = torch.log1p(gamma / (distance + NEAREST * self.task.bits))
+        cost = torch.where(pairs.similar > 0, torch.log1p(distance / gamma), far)
+        from_signs = half * (1 - units.abs().sum(dim=1) / self.task.bits**0.5).clamp(min=0)
+        error = torch.log1p(from_signs / gamma).mean()
+        return {"cauchy": pairs.mean(pairs.balance() * cost), "quantisation": self.recipe.quantisation * error}
+
+
+def normalised(logits: Tensor) -> Tensor:
+    """Unit vectors u / ‖u‖, (b, K); 0, without a gradient, for logits that are all zero."""
+    squares = logits.square().sum(dim=1, keepdim=True)
+    norm = squares.where(squares > 0, 1.0).sqrt()
+    return torch.where(squares > 0, logits / norm, 0.0)

@@ -1,0 +1,82 @@
+"""JMLH: binary stochastic neurons as an information bottleneck before a classifier.
+
+Shen, Qin, Chen, Liu, Zhu, Shao, "Embarrassingly Simple Binary Representation Learning", ICCV Workshops 2019.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bitseek.methods.base import Batch, Card, Method, Recipe, Task, softmax_cross_entropy
+from bitseek.models.head import LinearHead
+
+
+@dataclass(frozen=True, kw_only=True)
+class JMLHRecipe(Recipe):
+    """Adds to the recipe.
+
+    Attributes:
+        kl: λ, weight of Σ_k KL(Bern(p_k) ‖ Bern(½)). (cisip-FIRe takes 0.1.)
+        noise: `uniform` draws the thresholds ε from U(0, 1) in training, a stochastic neuron; `none` keeps them at ½,
+            as the released code does: the divergence then pushes p to where the bits are cut, and on frozen CIFAR-10
+            features the result falls below plain cross-entropy.
+    """
+
+    batch_size: int = 400
+    kl: float = 0.2
+    noise: Literal["uniform", "none"] = "uniform"
+
+
+class JMLH(Method):
+    """Cross-entropy of a classifier on z = [p ≥ ε], p = σ(u), + λ mean_i Σ_k KL(Bern(p_ik) ‖ Bern(½)).
+
+    z is 0 or 1; the gradient with respect to z goes on to p unchanged. In evaluation ε is ½, so the code is the sign of
+    u. (The network of cisip-FIRe returns p, whose sign at 0 would be + for every bit.)
+    """
+
+    card = Card(
+        title="Embarrassingly Simple Binary Representation Learning",
+        authors="Shen et al.",
+        year=2019,
+        labels="multi",
+        head="linear",
+        idea="a classifier behind random bits, whose information is kept small",
+    )
+    recipe_class = JMLHRecipe
+    recipe: JMLHRecipe
+
+    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
+        super().__init__(task, recipe)
+        self.classifier = nn.Linear(task.bits, task.classes)
+
+    @classmethod
+    def build_head(cls, task: Task, recipe: Recipe) -> LinearHead:
+        """Linear, with bias."""
+        return LinearHead(task.features, task.bits, bias=True)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy on the random bits, and their information."""
+        bits = self.neurons(batch.logits)
+        return {
+            "classification": softmax_cross_entropy(self.classifier(bits), batch.labels),
+            "information": self.recipe.kl * information(batch.logits),
+        }
+
+    def neurons(self, logits: Tensor) -> Tensor:
+        """Z ∈ {0, 1} forward, p = σ(u) backward, (b, K)."""
+        p = logits.sigmoid()
+        threshold = torch.full_like(p, 0.5)
+        if self.training and self.recipe.noise == "uniform":
+            threshold = torch.rand(p.shape, dtype=p.dtype).to(p.device)  # on the CPU: the same on every device
+        return p + ((p >= threshold).to(p.dtype) - p).detach()
+
+
+def information(logits: Tensor) -> Tensor:
+    """Σ_k KL(Bern(σ(u_k)) ‖ Bern(½)) in nats, mean over the items: K log 2 minus the entropy of the bits."""
+    p = logits.sigmoid()
+    negative_entropy = p * F.logsigmoid(logits) + (1 - p) * F.logsigmoid(-logits)
+    return (negative_entropy + math.log(2)).sum(dim=1).mean()

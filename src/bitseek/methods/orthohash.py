@@ -1,0 +1,124 @@
+"""OrthoHash: one cosine loss against fixed binary codewords, batch norm for balance.
+
+Hoe, Ng, Zhang, Chan, Song, Xiang, "One Loss for All: Deep Hashing with a Single Cosine Similarity based Learning
+Objective", NeurIPS 2021.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bitseek.codebooks import codebook
+from bitseek.methods.base import Batch, Card, Method, Recipe, Task, softmax_cross_entropy
+from bitseek.models.head import BatchNormHead
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrthoHashRecipe(Recipe):
+    """Adds to the recipe.
+
+    Attributes:
+        margin: m, subtracted from the cosine of an item's own classes, or added to its angle.
+        margin_type: `cos` (the paper's OrthoCos) or `arc` (OrthoArc).
+        scale: s, or `sqrt` for √K.
+        codebook: name of the codebook; see `bitseek codebooks`.
+        multi_label_loss: `softmax` against y / Σ y, `sigmoid` (mean binary cross-entropy), or `imbalance`
+            (the same, weighted 1 on positives and confident mistakes and 1 / C elsewhere).
+        quantisation: weight of the optional term that pulls the logits to their signs.
+        quantisation_type: `cs` (1 − cos), `l1` or `l2` (mean distance of the entries).
+    """
+
+    margin: float = 0.2
+    margin_type: Literal["cos", "arc"] = "cos"
+    scale: float | Literal["sqrt"] = 8.0
+    codebook: str = "bernoulli"
+    multi_label_loss: Literal["softmax", "sigmoid", "imbalance"] = "softmax"
+    quantisation: float = 0.0
+    quantisation_type: Literal["cs", "l1", "l2"] = "cs"
+    augment: Literal["none", "flip", "crop", "resized-crop", "jitter", "views"] = "jitter"
+
+
+class OrthoHash(Method):
+    """Maximise the cosine between the logits of an item and the codeword of its class, by a margin.
+
+    The defaults are those of the released code. The paper's scale √K is `scale="sqrt"` (they agree at 64 bits).
+    With several labels, the margin applies to each of an item's classes, and by default the target is y / Σ y; an
+    item without labels adds nothing to the loss. (The released code trains COCO on the lowest class alone.)
+    """
+
+    card = Card(
+        title="One Loss for All: Deep Hashing with a Single Cosine Similarity based Learning Objective",
+        authors="Hoe et al.",
+        year=2021,
+        labels="multi",
+        head="linear without bias, batch norm",
+        idea="one cosine loss against fixed binary codewords; batch norm balances the bits",
+    )
+
+    recipe_class = OrthoHashRecipe
+    recipe: OrthoHashRecipe
+
+    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
+        super().__init__(task, recipe)
+        book = codebook(self.recipe.codebook, task.classes, task.bits, seed=task.seed)
+        self.register_buffer("book", torch.from_numpy(book.codes.to_signs()).float())
+        self.scale = task.bits**0.5 if self.recipe.scale == "sqrt" else float(self.recipe.scale)
+
+    @classmethod
+    def build_head(cls, task: Task, recipe: Recipe) -> BatchNormHead:
+        """Linear and batch norm."""
+        return BatchNormHead(task.features, task.bits)
+
+    def codewords(self) -> Tensor:
+        """(C, K) ±1."""
+        return self.get_buffer("book")
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The cosine (or angular) margin loss, and the quantisation term where it has a weight."""
+        cosines = cosine(batch.logits, self.codewords())
+        terms = {"cosine": self._classify(self.scale * self._with_margin(cosines, batch.labels), batch.labels)}
+        if self.recipe.quantisation:
+            error = quantisation_error(batch.logits, self.recipe.quantisation_type)
+            terms["quantisation"] = self.recipe.quantisation * error
+        return terms
+
+    def _with_margin(self, cosines: Tensor, labels: Tensor) -> Tensor:
+        margin = self.recipe.margin * labels
+        if self.recipe.margin_type == "cos":
+            return cosines - margin
+        return torch.cos(torch.acos(cosines.clamp(-0.99999, 0.99999)) + margin)
+
+    def _classify(self, scores: Tensor, labels: Tensor) -> Tensor:
+        if not self.task.multi_label or self.recipe.multi_label_loss == "softmax":
+            return softmax_cross_entropy(scores, labels)
+        entropy = F.binary_cross_entropy_with_logits(scores, labels, reduction="none")
+        if self.recipe.multi_label_loss == "sigmoid":
+            return entropy.mean()
+        mistaken = (scores.detach().sigmoid() >= 0.7) != labels.bool()
+        weight = torch.where(mistaken | labels.bool(), 1.0, 1 / self.task.classes)
+        return (weight * entropy).sum() / (weight.sum() + 1e-7)
+
+
+def cosine(logits: Tensor, codewords: Tensor) -> Tensor:
+    """cos(v_i, o_c), (b, C); 0, without a gradient, for a logit vector that is all zero.
+
+    Args:
+        logits: (b, K) float, v.
+        codewords: (C, K) ±1, o.
+    """
+    norm = logits.norm(dim=1, keepdim=True)
+    unit = torch.where(norm > 0, logits / norm.where(norm > 0, 1.0), 0.0)
+    cosines: Tensor = unit @ codewords.T / codewords.shape[1] ** 0.5
+    return cosines
+
+
+def quantisation_error(logits: Tensor, kind: Literal["cs", "l1", "l2"]) -> Tensor:
+    """Distance of the logits from their signs, mean over the batch: 1 − cos, mean |v − sign v|, or its square."""
+    signs = torch.where(logits >= 0, 1.0, -1.0).detach()
+    if kind == "cs":
+        return (1 - F.cosine_similarity(logits, signs, dim=1)).mean()
+    distance = (logits - signs).abs()
+    return distance.mean() if kind == "l1" else distance.square().mean()

@@ -1,0 +1,258 @@
+"""What every method promises, for all of METHODS."""
+
+import dataclasses
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from bitseek.data import protocol
+from bitseek.encode import encode
+from bitseek.errors import BitseekError
+from bitseek.methods import METHODS, method_class
+from bitseek.methods.base import Batch, Recipe, Task
+from bitseek.run import load
+from bitseek.training import train
+
+FEATURES, BITS, CLASSES, ITEMS, SIZE = 12, 8, 5, 40, 20
+EACH = pytest.mark.parametrize("name", METHODS)
+
+
+def build(name, multi_label=False, **recipe):
+    cls = METHODS[name]
+    torch.manual_seed(0)
+    classes = 0 if cls.card.labels == "none" else CLASSES
+    task = Task(features=FEATURES, bits=BITS, classes=classes, items=ITEMS, multi_label=multi_label, seed=1)
+    return cls(task, cls.recipe_class().changed(batch_size=SIZE, **recipe))
+
+
+def labels_of_all(method, several=False):
+    """(N, C) multi-hot; every third item is without labels where items have several."""
+    labels = np.zeros((ITEMS, method.task.classes), np.float32)
+    if method.task.classes:
+        labels[np.arange(ITEMS), np.arange(ITEMS) % CLASSES] = 1
+        if several:
+            labels = np.maximum(labels, np.random.default_rng(0).random(labels.shape) < 0.2)
+            labels[::3] = 0
+    return labels
+
+
+def features_of_all():
+    """(N, D)."""
+    return torch.randn(ITEMS, FEATURES, generator=torch.Generator().manual_seed(3))
+
+
+def batch_for(method, several=False, seed=0, size=None):
+    """What training would show it: a batch of its own sampler, a little noise in each view."""
+    labels = labels_of_all(method, several)
+    index = torch.from_numpy(next(iter(method.sample(labels, np.random.default_rng(seed))))[:size])
+    features = features_of_all()[index].repeat(method.views, 1)
+    features = features + 0.1 * torch.randn(features.shape, generator=torch.Generator().manual_seed(seed))
+    training = method.head.training
+    method.head.train(training and len(features) > 1)  # batch norm refuses one item; training never gives it one
+    logits = method.head(features)
+    method.head.train(training)
+    return Batch(
+        logits=logits,
+        features=features,
+        labels=torch.from_numpy(labels)[index],
+        index=index,
+        progress=0.25,
+    )
+
+
+def fit(method):
+    method.fit(features_of_all(), torch.from_numpy(labels_of_all(method)))
+
+
+@EACH
+def test_its_card_is_complete_and_it_is_explained(name):
+    cls = METHODS[name]
+    card = cls.card
+    assert all(str(getattr(card, field.name)).strip() for field in dataclasses.fields(card))
+    assert 1980 <= card.year <= 2026
+    assert card.labels in get_args(type(card).__annotations__["labels"])
+    assert not card.idea.endswith(".")
+    assert cls.__doc__ and cls.__doc__ != cls.__base__.__doc__
+    assert method_class(name) is cls
+
+
+@EACH
+def test_every_hyper_parameter_is_documented_and_can_be_given_as_text(name):
+    recipe = METHODS[name].recipe_class()
+    assert isinstance(recipe, Recipe)
+    told = "".join(cls.__doc__ or "" for cls in type(recipe).__mro__)
+    for field in dataclasses.fields(recipe):
+        assert f"{field.name}:" in told or f"{field.name}, " in told, f"{field.name} is not in the docstring"
+    values = dataclasses.asdict(recipe)
+    assert recipe.changed(**{key: "none" if value is None else str(value) for key, value in values.items()}) == recipe
+    assert recipe.changed(**values) == recipe
+    assert recipe.changed(epochs="7", lr="0.5").epochs == 7
+
+
+@EACH
+def test_an_unknown_or_impossible_hyper_parameter_is_an_error(name):
+    recipe = METHODS[name].recipe_class()
+    with pytest.raises(BitseekError, match=r"no hyper-parameter 'nonsense'.*epochs"):
+        recipe.changed(nonsense=1)
+    with pytest.raises(BitseekError, match="epochs is int"):
+        recipe.changed(epochs="many")
+    with pytest.raises(BitseekError, match="optimiser is 'adam'"):
+        recipe.changed(optimiser="best")
+
+
+@EACH
+def test_it_says_what_labels_it_needs(name):
+    cls = METHODS[name]
+    task = Task(features=FEATURES, bits=BITS, classes=CLASSES, items=ITEMS, multi_label=True)
+    without = dataclasses.replace(task, classes=0, multi_label=False)
+    if cls.card.labels == "single":
+        with pytest.raises(BitseekError, match="one class each"):
+            cls(task)
+    else:
+        cls(task)
+    if cls.card.labels == "none":
+        cls(without)
+    else:
+        with pytest.raises(BitseekError, match="at least 2 classes"):
+            cls(without)
+
+
+@EACH
+@pytest.mark.parametrize("several", [False, True], ids=["one-class", "several-classes"])
+@pytest.mark.parametrize("size", [None, 2, 1], ids=["batch", "two", "one"])
+def test_its_loss_terms_are_named_finite_and_train_the_head(name, several, size):
+    cls = METHODS[name]
+    if several and cls.card.labels == "single":
+        pytest.skip("needs items with one class each")
+    method = build(name, multi_label=several).train()
+    if not cls.by_gradient:
+        with pytest.raises(BitseekError, match="no loss"):
+            method.loss(batch_for(method, several, size=size))
+        return
+    with pytest.raises(BitseekError, match="no fit"):
+        fit(method)
+    method.start_epoch(0)
+    terms = method.loss(batch_for(method, several, size=size))
+    assert terms
+    for term_name, term in terms.items():
+        assert term_name.isidentifier()
+        assert term_name.islower()
+        assert term.shape == ()
+        assert torch.isfinite(term)
+    sum(terms.values()).backward()
+    for parameter_name, parameter in method.named_parameters():
+        if parameter.grad is not None:
+            assert torch.isfinite(parameter.grad).all(), parameter_name
+    if size is None:
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in method.head.parameters())
+        lazy = [key for key, p in method.named_parameters() if p.grad is None]
+        assert not lazy, f"these are never trained: {lazy}"
+
+
+@EACH
+def test_its_state_is_all_that_its_logits_and_its_loss_depend_on(name):
+    """Saved after a few steps and loaded into a fresh method: the same logits, the same loss."""
+    method = build(name).train()
+    if METHODS[name].by_gradient:
+        optimiser = torch.optim.Adam(method.parameters(), 0.05)
+        method.start_epoch(0)
+        for step in range(3):
+            optimiser.zero_grad()
+            sum(method.loss(batch_for(method, seed=step)).values()).backward()
+            optimiser.step()
+    else:
+        fit(method)
+    cls = METHODS[name]
+    other = cls(dataclasses.replace(method.task, seed=99), method.recipe)
+    other.load_state_dict({key: value.clone() for key, value in method.state_dict().items()})
+    losses = []
+    for module in (method, other):
+        module.eval()
+        with torch.no_grad():
+            batch = batch_for(module, seed=7)
+            losses.append(
+                [float(term) for term in module.loss(batch).values()] if cls.by_gradient else batch.logits.tolist()
+            )
+    assert losses[0] == losses[1]
+    features = torch.randn(20, FEATURES)
+    assert torch.equal(method.head(features), other.head(features))
+    head = cls.build_head(method.task, method.recipe).eval()
+    head.load_state_dict(method.head.state_dict())
+    assert torch.equal(head(features), method.head(features)), "a trained hasher is the head alone"
+
+
+@EACH
+def test_nothing_of_it_is_left_behind_on_another_device(name):
+    """All tensors are parameters or buffers: on the device without data every one of them follows."""
+    method = build(name).to("meta")
+    for module in method.modules():
+        for key, value in vars(module).items():
+            assert not isinstance(value, torch.Tensor), f"{type(module).__name__}.{key} does not move with the method"
+    assert {tensor.device.type for tensor in method.state_dict().values()} <= {"meta"}
+
+
+@EACH
+def test_it_draws_its_batches_from_the_generator_given(name):
+    method = build(name)
+    if not METHODS[name].by_gradient:
+        return
+    labels = np.arange(ITEMS) % CLASSES
+    first, same, other = (
+        [batch.tolist() for batch in method.sample(labels, np.random.default_rng(seed))] for seed in (0, 0, 1)
+    )
+    assert first == same != other
+    assert first
+    assert all(0 <= item < ITEMS for batch in first for item in batch)
+
+
+@EACH
+def test_a_code_does_not_depend_on_its_batch(name):
+    method = build(name)
+    if not METHODS[name].by_gradient:
+        fit(method)
+    method.eval()
+    features = torch.randn(9, FEATURES, generator=torch.Generator().manual_seed(5))
+    with torch.inference_mode():
+        together = method.head(features)
+        alone = torch.cat([method.head(features[i : i + 1]) for i in range(9)])
+    assert together.shape == (9, BITS)
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+class Killed(Exception):
+    """As if the process had ended here."""
+
+
+@EACH
+def test_a_killed_training_resumes_to_the_same_codes(name, tmp_path):
+    """A few steps on `digits`: trained whole; killed and resumed; saved and loaded. All give the same codes."""
+    digits = protocol("digits")
+    options = {
+        "protocol": dataclasses.replace(digits, train=digits.train[::5]),
+        "bits": BITS,
+        "backbone": "small-cnn",
+        "size": 8,
+        "epochs": 2,
+        "batch_size": 80,
+        "seed": 5,
+        "device": "cpu",
+        "weights": None,
+    }
+    whole = train(name, out=tmp_path / "whole", **options)
+
+    def kill(state):
+        if state["step"] >= 4:
+            raise Killed
+
+    if METHODS[name].by_gradient:
+        with pytest.raises(Killed):
+            train(name, out=tmp_path / "killed", checkpoint_seconds=0.0, progress=kill, **options)
+    train(name, out=tmp_path / "killed", resume=METHODS[name].by_gradient, **options)
+    expected = encode(whole, digits.pool.images, digits.query[:40])
+    assert len(np.unique(expected.logits, axis=0)) > 1
+    for run in ("whole", "killed"):
+        measured = encode(load(tmp_path / run), digits.pool.images, digits.query[:40])
+        assert measured.codes == expected.codes, run
+        assert np.array_equal(measured.logits, expected.logits), run

@@ -1,0 +1,54 @@
+"""Build methods and batches in float64 for the tests of methods."""
+
+import numpy as np
+import torch
+from tests.methods.oracles_classification import BITS, CLASSES, FEATURES, ITEMS, random, tensor
+
+from bitseek.methods import METHODS
+from bitseek.methods.base import Batch, Task
+
+
+def build(name, *, bits=BITS, classes=CLASSES, features=FEATURES, items=ITEMS, seed=3, **recipe):
+    """A method in float64 and in training mode, with weights drawn from the seed."""
+    cls = METHODS[name]
+    torch.manual_seed(seed)
+    multi = cls.card.labels == "multi"
+    task = Task(features=features, bits=bits, classes=classes, items=items, multi_label=multi, seed=seed)
+    return cls(task, cls.recipe_class().changed(**recipe)).double().train()
+
+
+def batch_of(logits, labels, features=None, items=ITEMS):
+    """A batch of given logits (NumPy, or a tensor with gradient) and labels."""
+    logits = logits if isinstance(logits, torch.Tensor) else tensor(logits)
+    features = random((len(logits), FEATURES), seed=8) if features is None else features
+    labels = tensor(labels)
+    return Batch(
+        logits=logits,
+        features=features if isinstance(features, torch.Tensor) else tensor(features),
+        labels=labels,
+        index=torch.arange(len(labels)) % items,
+    )
+
+
+def terms_of(method, logits, labels, features=None):
+    """The loss terms as floats."""
+    with torch.no_grad():
+        return {name: float(term) for name, term in method.loss(batch_of(logits, labels, features)).items()}
+
+
+def check_gradient(method, logits, labels, features=None):
+    """`gradcheck` of the sum of the terms, with respect to the logits."""
+
+    def total(values):
+        return sum(method.loss(batch_of(values, labels, features)).values())
+
+    assert torch.autograd.gradcheck(total, (tensor(np.asarray(logits), grad=True),))
+
+
+def gradient(method, logits, labels, features=None):
+    """Gradient of the sum of the terms with respect to the logits."""
+    values = tensor(np.asarray(logits), grad=True)
+    total = sum(method.loss(batch_of(values, labels, features)).values())
+    total.backward()
+    assert torch.isfinite(total)
+    return np.zeros(values.shape) if values.grad is None else values.grad.numpy()
