@@ -12,7 +12,8 @@ How to write a kernel here:
 * In the innermost loops index with unsigned numbers (`for j in range(np.uint64(n))`), or take a slice first and index
   it from 0 to `size`: numba's wrap-around of negative indices otherwise turns a loop over words into gathers, three
   times as slow.
-* Call only kernels of the same file, and `popcount`: numba's cache looks at the date of one file.
+* Call only kernels of the same file, of the files in `_SHARED`, and `popcount`: numba's cache looks at the date of one
+  file. Small ones that are called in loops are `@inner`.
 * Give the public function around it a NumPy path for `COMPILED = False`, which is so when numba is absent or its
   compiler is disabled (`NUMBA_DISABLE_JIT=1`). The answers must be the same, in acceptable time.
 
