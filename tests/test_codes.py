@@ -111,7 +111,7 @@ def test_damaged_files_say_so(tmp_path):
     whole = path.read_bytes()
     for damaged in (b"", b"nothing", whole[: len(whole) // 2], whole[:-9]):
         path.write_bytes(damaged)
-        with pytest.raises(BitseekError, match="not an .npz file"):
+        with pytest.raises(BitseekError, match=r"not an \.npz file"):
             Codes.load(path)
     with pytest.raises(BitseekError, match="cannot write"):
         Codes.from_bits([[1, 0]]).save(tmp_path / "absent" / "codes.npz")
