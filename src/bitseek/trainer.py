@@ -75,7 +75,7 @@ class Trainer:
     ) -> None:
         self.device = torch.device(device)
         self.method, self.recipe = method.to(self.device), method.recipe
-        self.backbone = backbone.to(self.device).to(memory_format=torch.channels_last)
+        self.backbone = backbone.to(self.device)
         self.hasher = Hasher(self.backbone, method.head, method.task.bits, self.device)
         self.protocol, self.pool = protocol, protocol.pool
         self.out, self.seed, self.bf16 = out, seed, bf16

@@ -75,7 +75,7 @@ def test_wrong_files_are_refused(tmp_path, change, message):
 
 def test_damaged_and_absent_files(tmp_path):
     path = tmp_path / "f.npz"
-    with pytest.raises(DataError, match="cannot read"):
+    with pytest.raises(DataError, match="there is no file"):
         protocol(f"features:{path}")
     np.savez(path, **{name: array for name, array in arrays().items() if name != "query"})
     with pytest.raises(DataError, match="no array query"):

@@ -1,18 +1,17 @@
 """`features:FILE.npz`: features computed before, with their labels and split, so that a head trains in seconds."""
 
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from bitseek.atomic import atomic
 from bitseek.data.pool import Features, Pool
 from bitseek.data.protocol import ROLES, Protocol
 from bitseek.data.spec import ProtocolSpec
-from bitseek.errors import DataError
+from bitseek.errors import BitseekError, DataError
+from bitseek.npz import read_npz, write_npz
 
 NEEDS = (
     "Give an .npz file with features (n, D) float32, labels (n,) integers or (n, C) multi-hot, and the index arrays "
@@ -44,8 +43,7 @@ def save_features(path: str | os.PathLike[str], protocol: Protocol, features: Fl
     arrays |= {"name": protocol.name, "keys": np.array(pool.keys_of(), np.str_)}
     arrays |= {"at": protocol.at or 0, "seed": -1 if protocol.seed is None else protocol.seed}
     arrays |= {"denominator": protocol.denominator}
-    with atomic(path) as part, part.open("wb") as file:
-        np.savez(file, **arrays)
+    write_npz(path, **arrays)
 
 
 def load(path: Path, seed: int, at: int | None = None) -> Protocol:
@@ -57,12 +55,9 @@ def load(path: Path, seed: int, at: int | None = None) -> Protocol:
         at: R of mAP@R; None for what the file says, which by default is all.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}. {NEEDS}") from error
-    except (ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not a file of features: {error}. {NEEDS}") from error
+        arrays = read_npz(path)
+    except BitseekError as error:
+        raise DataError(f"{error}. {NEEDS}") from error
     absent = [name for name in ("features", "labels", *ROLES) if name not in arrays]
     if absent:
         raise DataError(f"{path} has no array {', '.join(absent)}. {NEEDS}")

@@ -1,0 +1,97 @@
+"""What the training loop costs over the bare forward and backward step on the same batches.
+
+    python benchmarks/training_loop.py                        # small-cnn on digits
+    python benchmarks/training_loop.py --protocol cifar10-1 --backbone mobilenetv2_100 --size 96 --batches 8
+
+Both sides run in turn in one process, on the same network and the same batches; the bare side gets its images ready
+augmented and on the device, and does no more than forward, loss, backward and step. The ratio of processor time is
+printed beside that of the clock, since other programs disturb the clock more.
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+import torch
+
+from bitseek.data import protocol
+from bitseek.methods import method_class
+from bitseek.methods.base import Batch, Task
+from bitseek.models.augment import augment
+from bitseek.trainer import Trainer
+from bitseek.training import pick_backbone
+from record import record
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--protocol", default="digits")
+    parser.add_argument("--backbone", default="small-cnn")
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--batches", type=int, default=18, help="steps of a round")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--name", default="training_loop")
+    arguments = parser.parse_args()
+
+    data = protocol(arguments.protocol)
+    backbone = pick_backbone(data.pool, arguments.backbone, None, arguments.size)
+    cls = method_class("orthohash")
+    recipe = cls.recipe_class(batch_size=arguments.batch_size, augment="crop")
+    items = min(len(data.train), arguments.batch_size * arguments.batches)
+    data = type(data)(data.name, data.pool, data.train[:items], data.query, data.database)
+    task = Task(features=backbone.features, bits=64, classes=len(data.pool.classes), items=items)
+    trainer = Trainer(cls(task, recipe), backbone, data, bf16=arguments.bf16)
+
+    generator = torch.Generator().manual_seed(0)
+    batches = []
+    order = np.random.default_rng(0).permutation(items)[: items - items % arguments.batch_size]
+    for positions in order.reshape(-1, arguments.batch_size):
+        ((_, images),) = trainer.feed.batches([data.train[positions]])
+        ready = augment(images, "crop", backbone.transform, generator, mirror=data.pool.mirror)
+        labels = torch.from_numpy(data.pool.multi_hot(data.train[positions])).float()
+        batches.append((ready.contiguous(memory_format=torch.channels_last), labels, torch.from_numpy(positions)))
+
+    def bare() -> None:
+        trainer._train_mode()
+        for images, labels, index in batches:
+            with trainer._autocast():
+                features = trainer.network(images).float()
+            logits = trainer.method.head(features)
+            terms = trainer.method.loss(Batch(logits=logits, features=features, labels=labels, index=index))
+            trainer.optimiser.zero_grad(set_to_none=True)
+            torch.stack(list(terms.values())).sum().backward()
+            trainer.optimiser.step()
+
+    def loop() -> None:
+        trainer._epoch(lambda: False)
+
+    def timed(run) -> tuple[float, float]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        run()
+        return time.perf_counter() - wall, time.process_time() - cpu
+
+    bare(), loop()
+    pairs = [(timed(loop), timed(bare)) for _ in range(arguments.rounds)]
+    wall = statistics.median(a[0] / b[0] for a, b in pairs)
+    cpu = statistics.median(a[1] / b[1] for a, b in pairs)
+    images = len(batches) * arguments.batch_size
+    result = {
+        "protocol": data.name,
+        "backbone": backbone.name,
+        "size": backbone.transform.size,
+        "batch_size": arguments.batch_size,
+        "bf16": arguments.bf16,
+        "ratio_wall": round(wall, 4),
+        "ratio_processor_time": round(cpu, 4),
+        "loop_images_per_second": round(images / statistics.median(a[0] for a, _ in pairs), 1),
+        "bare_images_per_second": round(images / statistics.median(b[0] for _, b in pairs), 1),
+    }
+    print(f"loop / bare step: {wall:.3f} by the clock, {cpu:.3f} in processor time; {result}")
+    record(arguments.name, result)
+
+
+if __name__ == "__main__":
+    main()
