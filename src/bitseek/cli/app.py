@@ -24,7 +24,7 @@ app = App(
     name="bitseek",
     help="Images to compact binary codes, and similar images by Hamming distance.\n\nBegin with: bitseek quickstart",
     version=__version__,
-    help_format="markdown",
+    help_format="plaintext",
 )
 for command in (
     quickstart, train, evaluate, report, score, features, reproduce, encode, index, search, methods, protocols,
