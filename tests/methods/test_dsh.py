@@ -89,3 +89,9 @@ def test_without_a_bank_nothing_is_remembered():
     before = {name: tensor.clone() for name, tensor in method.state_dict().items()}
     method.loss(batch_of(random((6, BITS)), LABELS["single"]))
     assert all(torch.equal(before[name], tensor) for name, tensor in method.state_dict().items())
+
+
+@pytest.mark.parametrize("init, std", [("normal", 0.01), ("xavier", (2 / (4096 + 64)) ** 0.5)])
+def test_the_head_starts_as_told(init, std):
+    head = build("dsh", bits=64, features=4096, init=init).head
+    assert head.weight.std().item() == pytest.approx(std, rel=0.01) and not head.bias.any()

@@ -1,0 +1,119 @@
+"""The worked example in CONTRIBUTING does what is said of it: two files, at most 60 lines, and everything works."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bitseek
+
+ROOT = Path(__file__).resolve().parents[1]
+SECTION = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("\n## Adding a method\n")[1].split("\n## ")[0]
+BLOCKS = re.findall(r"`(src/bitseek/methods/\w+\.py)`[^`]*?(?:`METHODS`:)?\s*```python\n(.*?)```", SECTION, re.S)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A copy of the package to which the example is added as a reader would."""
+    folder = tmp_path_factory.mktemp("source")
+    shutil.copytree(Path(bitseek.__file__).parent, folder / "bitseek", ignore=shutil.ignore_patterns("__pycache__"))
+    (new, text), (registry, lines) = BLOCKS
+    target = folder / Path(new).relative_to("src")
+    assert not target.exists(), f"{target.name} is a method by now: CONTRIBUTING needs another example"
+    target.write_text(text, encoding="utf-8")
+    place = folder / Path(registry).relative_to("src")
+    line_of_import, line_of_methods = lines.splitlines()
+    listing = place.read_text(encoding="utf-8")
+    opening = "METHODS: Mapping[str, type[Method]] = {\n"
+    assert listing.count(opening) == 1
+    listing = listing.replace(opening, f"{line_of_import}\n\n{opening}{line_of_methods}\n")
+    place.write_text(listing, encoding="utf-8")
+    return folder
+
+
+def run(source, arguments, cwd):
+    environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_example_is_two_files_and_at_most_60_lines():
+    assert [path for path, _ in BLOCKS] == ["src/bitseek/methods/ssdh.py", "src/bitseek/methods/__init__.py"]
+    assert sum(len(text.splitlines()) for _, text in BLOCKS) <= 60
+
+
+def test_the_example_keeps_the_rules_of_the_house(source):
+    path = str(source / "bitseek" / "methods" / "ssdh.py")
+    config = str(ROOT / "pyproject.toml")
+    run(source, ["-m", "ruff", "check", "--no-cache", "--config", config, path], source)
+    run(source, ["-m", "ruff", "format", "--no-cache", "--check", "--config", config, path], source)
+
+
+USE = """
+import bitseek
+from bitseek.cli import main
+print(bitseek.__file__)
+main(["methods", "ssdh"])
+main("train ssdh digits --bits 32 --set balance=0.5 --epochs 3 --batch-size 64 --lr 1e-3 --device cpu".split())
+report = bitseek.evaluate(bitseek.load("runs/digits-ssdh-32-s0"), "digits")
+print("mAP", report.mAP)
+"""
+
+SLOW_LOSS = """
+import math, torch
+from bitseek.methods import method_class
+from bitseek.methods.base import Batch, Task
+torch.manual_seed(0)
+cls = method_class("ssdh")
+method = cls(Task(features=5, bits=6, classes=3, items=9, multi_label=True), cls.recipe_class(binary=0.7, balance=0.3))
+v, y = torch.randn(4, 6), torch.tensor([[1, 0, 0], [0, 1, 1], [0, 0, 0], [0, 0, 1]], dtype=torch.float32)
+got = method.loss(Batch(logits=v, features=torch.zeros(4, 5), labels=y, index=torch.arange(4)))
+a = [[1 / (1 + math.exp(-x)) for x in row] for row in v.tolist()]
+w, b = method.classifier.weight.tolist(), method.classifier.bias.tolist()
+entropy = []
+for row, own in zip(a, y.tolist()):
+    z = [sum(p * q for p, q in zip(row, w[c])) + b[c] for c in range(3)]
+    total = math.log(sum(math.exp(x) for x in z))
+    if sum(own):
+        entropy.append(-sum(o / sum(own) * (x - total) for o, x in zip(own, z)))
+wanted = {
+    "classification": sum(entropy) / len(entropy),
+    "binary": -0.7 * sum((x - 0.5) ** 2 for row in a for x in row) / 24,
+    "balance": 0.3 * sum((sum(row) / 6 - 0.5) ** 2 for row in a) / 4,
+}
+assert got.keys() == wanted.keys()
+for name, value in wanted.items():
+    assert abs(float(got[name]) - value) < 1e-5, name
+"""
+
+
+def test_the_example_is_a_method_like_any_other(source, tmp_path):
+    """It is listed, trained from the command line as the text says, better than chance, and its loss is right."""
+    out = run(source, ["-c", USE + SLOW_LOSS], tmp_path)
+    assert out.startswith(str(source))
+    assert "Semantics-Preserving" in out and "balance" in out
+    assert float(re.search(r"^mAP (0\.\d+)$", out, re.M)[1]) > 0.3  # 0.1 is chance
+    lines = (tmp_path / "runs" / "digits-ssdh-32-s0" / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == 3 and all(f'"{term}"' in lines[0] for term in ("classification", "binary", "balance"))
+
+
+def test_the_contract_runs_over_the_example(source):
+    arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "ssdh", "tests/contracts/test_methods.py"]
+    out = run(source, arguments, ROOT)
+    assert int(re.search(r"(\d+) passed", out)[1]) >= 15, out
+
+
+def test_the_files_that_contributing_names_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:src|tests|docs|scripts|benchmarks)/[\w./]+\.\w+|scripts/\w+)`", text))
+    named |= set(re.findall(r"\]\((\w[\w./]+)\)", text))
+    named -= {"src/bitseek/methods/ssdh.py", "tests/methods/test_ssdh.py", "benchmarks/results/NAME.json"}
+    assert "scripts/test" in named and len(named) > 5
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
