@@ -23,7 +23,9 @@ def record(name: str, data: object) -> Path:
     target = RESULTS / f"{name}.json"
     whole = {
         "benchmark": name,
-        "command": " ".join(["python", os.path.relpath(sys.argv[0], Path(__file__).parents[1]), *sys.argv[1:]]),
+        "command": " ".join(
+            ["python", os.path.relpath(sys.argv[0], Path(__file__).parents[1]), *map(short, sys.argv[1:])]
+        ),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "hardware": hardware(),
@@ -35,6 +37,11 @@ def record(name: str, data: object) -> Path:
     part.replace(target)
     print(f"written to {os.path.relpath(target)}")
     return target
+
+
+def short(argument: str) -> str:
+    """An argument without the folder that it lies in, which is nobody else's."""
+    return Path(argument).name if argument.startswith("/") else argument
 
 
 def hardware() -> dict[str, object]:

@@ -158,7 +158,7 @@ def test_a_damaged_checkpoint_or_model_says_so(tmp_path, digits):
     with pytest.raises(RunError, match="damaged"):
         bitseek.load(run)
     (run / "model.safetensors").unlink()
-    with pytest.raises(RunError, match="did not end"):
+    with pytest.raises(RunError, match="was not finished"):
         bitseek.load(run)
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(config | {"complete": False}))

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -62,7 +61,7 @@ class Collection:
         self.fingerprint = meta["fingerprint"]
 
     @classmethod
-    def create(cls, folder: str | Path, *, bits: int, model: str, fingerprint: str) -> Self:
+    def create(cls, folder: str | Path, *, bits: int, model: str, fingerprint: str) -> "Collection":
         """Make an empty collection.
 
         Raises:
@@ -83,7 +82,7 @@ class Collection:
         return cls(folder, connection)
 
     @classmethod
-    def open(cls, folder: str | Path) -> Self:
+    def open(cls, folder: str | Path) -> "Collection":
         """Open a collection.
 
         Raises:
@@ -99,7 +98,7 @@ class Collection:
                 raise
             raise RunError(f"the collection {folder} is damaged: {error}") from error
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Collection":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,5 +1,7 @@
 """The transform is Pillow's resize and crop, and the same for every kind of input."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -49,5 +51,6 @@ def test_normalise():
     "bad", [{"size": 0}, {"crop": 0}, {"crop": 1.5}, {"std": 0}, {"mean": (1, 2)}, {"interpolation": "nearest"}]
 )
 def test_bad_transforms(bad):
+    unchecked = inspect.unwrap(Transform.__init__)  # without the run-time type checks of the tests
     with pytest.raises(ShapeError):
-        Transform(**bad)
+        unchecked(object.__new__(Transform), **bad)
