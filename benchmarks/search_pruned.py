@@ -48,7 +48,7 @@ def measure(data: str, words: np.ndarray, asked: np.ndarray, bits: int) -> None:
         def ours(plan, calls=calls, k=k):
             return [index[plan].nearest(some, k) for some in calls]
 
-        for _ in range(6):  # the plan is chosen, and every kernel compiled
+        for _ in range(6):  # the plan is chosen, and every kernel compiled; single queries are 20 calls each
             ours("auto")
         found = {
             name: seconds / len(queries)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import fmean
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +19,8 @@ MANY = 16
 """From this many queries on a call is a batch."""
 
 TRIAL_QUERIES = 32
-_TRIALS = 3
+_FEWEST_TRIALS, _MOST_TRIALS = 3, 16
+_CLEAR = 2.0
 _AGAIN_AFTER = 256
 
 
@@ -95,6 +96,13 @@ class _Trials:
     looked_at: float = 0.0
     calls: int = 0
 
+    def enough(self) -> bool:
+        """Whether to stop trying out. The time of the pruned plan hangs on the query, so a close race takes longer."""
+        if len(self.scan) < _FEWEST_TRIALS:
+            return False
+        ratio = fmean(self.pruned) / max(fmean(self.scan), 1e-12)
+        return len(self.scan) >= _MOST_TRIALS or not 1 / _CLEAR < ratio < _CLEAR
+
 
 class Planner:
     """Remembers what was tried out, by kind of search."""
@@ -107,7 +115,7 @@ class Planner:
         """The quicker plan for this kind of search; None if it should be tried out (again)."""
         with self._lock:
             trials = self._trials.setdefault(search, _Trials())
-            if len(trials.scan) < (1 if search.endswith("batch") else _TRIALS):
+            if not (search.endswith("batch") and trials.scan) and not trials.enough():
                 return None
             trials.calls += 1
             if trials.calls % _AGAIN_AFTER == 0:  # the queries may have become others
@@ -118,8 +126,8 @@ class Planner:
         """Write down the seconds that both plans took for the same queries."""
         with self._lock:
             trials = self._trials.setdefault(search, _Trials())
-            trials.scan = [*trials.scan, scan / queries][-_TRIALS:]
-            trials.pruned = [*trials.pruned, pruned / queries][-_TRIALS:]
+            trials.scan = [*trials.scan, scan / queries][-_MOST_TRIALS:]
+            trials.pruned = [*trials.pruned, pruned / queries][-_MOST_TRIALS:]
             trials.looked_at = looked_at
 
     def answer(self, queries: np.ndarray, search: str, run: Callable[[Any, Used], Found]) -> list[Found]:
@@ -144,16 +152,14 @@ class Planner:
         """All that was chosen."""
         with self._lock:
             return tuple(
-                Choice(
-                    search, _quicker(trials), 1e3 * median(trials.scan), 1e3 * median(trials.pruned), trials.looked_at
-                )
+                Choice(search, _quicker(trials), 1e3 * fmean(trials.scan), 1e3 * fmean(trials.pruned), trials.looked_at)
                 for search, trials in self._trials.items()
                 if trials.scan
             )
 
 
 def _quicker(trials: _Trials) -> Used:
-    return "pruned" if median(trials.pruned) < median(trials.scan) else "scan"
+    return "pruned" if fmean(trials.pruned) < fmean(trials.scan) else "scan"
 
 
 def kind(verb: str, number: int, queries: int) -> str:
