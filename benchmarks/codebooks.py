@@ -13,12 +13,12 @@ from math import comb
 from typing import Any
 
 import numpy as np
-from record import record
 from scipy.optimize import linprog
 
 from bitseek.codebooks import CODEBOOKS, codebook
 from bitseek.codebooks.bounds import upper_bound
 from bitseek.errors import BitseekError
+from record import record
 
 TABLE = [(classes, bits) for classes in (10, 21, 80, 100) for bits in (16, 32, 64, 128)]
 PUBLISHED_O = dict(zip(TABLE, (8, 16, 32, 64, 7, 14, 29, 59, 5, 12, 26, 56, 5, 12, 25, 54), strict=True))

@@ -6,10 +6,10 @@
 """
 
 import numpy as np
-from record import record
 
 from bitseek.codes import Codes
 from bitseek.metrics import retrieval
+from record import record
 
 BITS, CLASSES, DATABASE, QUERIES, FLIP = 64, 10, 59_000, 300, 0.24
 
