@@ -285,3 +285,19 @@ def test_bad_arguments_are_told(arguments, message):
     untyped = inspect.unwrap(train)  # with the run-time type checks of the tests, some of these would not get in
     with pytest.raises(BitseekError, match=message):
         untyped(given.pop("method"), given.pop("protocol"), **given)
+
+
+def test_the_curves_go_to_tensorboard(digits, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train("orthohash", digits, out=tmp_path / "run", tensorboard=True, **FAST)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert {"loss", "codeword_accuracy", "lr"} <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3]
+
+
+def test_bf16_autocast_trains_and_the_code_is_still_float32(digits):
+    hasher = train("orthohash", digits, **{**FAST, "precision": "bf16"})
+    assert all(tensor.dtype != torch.bfloat16 for tensor in hasher.state_dict().values())
+    assert bitseek.evaluate(hasher, digits).mAP > 0.5
