@@ -18,6 +18,11 @@ from bitseek.models.head import LinearHead
 
 AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
 
+Augment = Literal["none", "flip", "crop", "resized-crop", "jitter", "views"]
+"""What happens to training images, see `Recipe`."""
+
+Optimiser = Literal["adam", "sgd", "rmsprop"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -41,13 +46,13 @@ class Recipe:
 
     epochs: int = 100
     batch_size: int = 256
-    optimiser: Literal["adam", "sgd", "rmsprop"] = "adam"
+    optimiser: Optimiser = "adam"
     lr: float = 1e-4
     backbone_lr: float = 0.1
     weight_decay: float = 5e-4
     drop_at: float = 0.8
     drop_by: float = 0.1
-    augment: Literal["none", "flip", "crop", "resized-crop", "jitter", "views"] = "flip"
+    augment: Augment = "flip"
 
     def changed(self: AnyRecipe, **values: Any) -> AnyRecipe:
         """This recipe with other values; strings (from a command line) are read as the field's type.

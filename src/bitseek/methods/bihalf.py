@@ -4,12 +4,11 @@ Li, van Gemert, "Deep Unsupervised Image Hashing by Maximizing Bit Entropy", AAA
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task, softmax_cross_entropy
+from bitseek.methods.base import Augment, Batch, Card, Method, Optimiser, Recipe, Task, softmax_cross_entropy
 from bitseek.methods.halves import cosine_difference
 from bitseek.models.head import LinearHead
 
@@ -35,10 +34,10 @@ class BiHalfUnsupervisedRecipe(BiHalfRecipe):
 
     epochs: int = 300
     batch_size: int = 32
-    optimiser: Literal["adam", "sgd", "rmsprop"] = "sgd"
+    optimiser: Optimiser = "sgd"
     backbone_lr: float = 0.0
     drop_at: float = 0.4
-    augment: Literal["none", "flip", "crop", "resized-crop", "jitter", "views"] = "none"
+    augment: Augment = "none"
 
 
 class BiHalf(Method):

@@ -4,13 +4,12 @@ Qiu, Su, Ou, Yu, Chen, "Unsupervised Hashing with Contrastive Information Bottle
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task
+from bitseek.methods.base import Augment, Batch, Card, Method, Recipe, Task
 from bitseek.methods.mlp import MlpHead
 
 
@@ -33,7 +32,7 @@ class CIBHashRecipe(Recipe):
     backbone_lr: float = 0.0
     weight_decay: float = 0.0
     drop_by: float = 1.0
-    augment: Literal["none", "flip", "crop", "resized-crop", "jitter", "views"] = "views"
+    augment: Augment = "views"
     temperature: float = 0.3
     kl: float = 1e-3
     hidden: int = 1024

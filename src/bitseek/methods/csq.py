@@ -5,7 +5,6 @@ CVPR 2020.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bitseek.codebooks import codebook
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task
+from bitseek.methods.base import Augment, Batch, Card, Method, Recipe, Task
 from bitseek.methods.mlp import MlpHead
 
 
@@ -38,7 +37,7 @@ class CSQRecipe(Recipe):
     backbone_lr: float = 0.01
     weight_decay: float = 0.0
     drop_at: float = 0.5
-    augment: Literal["none", "flip", "crop", "resized-crop", "jitter", "views"] = "crop"
+    augment: Augment = "crop"
     quantisation: float = 0.05
     hidden_layers: int = 2
     dropout: float = 0.5

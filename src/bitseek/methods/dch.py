@@ -4,13 +4,12 @@ Cao, Long, Liu, Wang, "Deep Cauchy Hashing for Hamming Space Retrieval", CVPR 20
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from bitseek.methods.bank import MemoryBank
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task
+from bitseek.methods.base import Batch, Card, Method, Optimiser, Recipe, Task
 from bitseek.methods.pairs import batch_pairs
 from bitseek.models.head import LinearHead
 
@@ -33,7 +32,7 @@ class DCHRecipe(Recipe):
     memory: bool = False
     epochs: int = 150
     batch_size: int = 128
-    optimiser: Literal["adam", "sgd", "rmsprop"] = "rmsprop"
+    optimiser: Optimiser = "rmsprop"
     lr: float = 1e-5
     backbone_lr: float = 1.0
     weight_decay: float = 1e-5

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bitseek.methods.bank import MemoryBank
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task
+from bitseek.methods.base import Batch, Card, Method, Optimiser, Recipe, Task
 from bitseek.methods.pairs import batch_pairs, pair_entropy
 from bitseek.models.head import LinearHead
 
@@ -32,7 +32,7 @@ class DHNRecipe(Recipe):
     memory: bool = False
     quantisation: float = 0.1
     batch_size: int = 64
-    optimiser: Literal["adam", "sgd", "rmsprop"] = "sgd"
+    optimiser: Optimiser = "sgd"
     lr: float = 2e-4
 
 

@@ -6,14 +6,14 @@ method here is its descendant with a pre-trained ResNet-18, a tanh head and all 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task
+from bitseek.methods.base import Augment, Batch, Card, Method, Optimiser, Recipe, Task
 from bitseek.methods.pairs import batch_triplets, squared_distances
 from bitseek.methods.samplers import classes_by_images, drawn_triplets
 
@@ -36,7 +36,7 @@ class DNNHRecipe(Recipe):
     epsilon: float = 0.1
     slice_length: int = 50
     batch_size: int = 300
-    optimiser: Literal["adam", "sgd", "rmsprop"] = "sgd"
+    optimiser: Optimiser = "sgd"
     lr: float = 1e-3
     backbone_lr: float = 1.0
     drop_at: float = 0.6
@@ -130,11 +130,11 @@ class DNNHResNetRecipe(Recipe):
     margin: float | None = None
     classes: int = 10
     batch_size: int = 80
-    optimiser: Literal["adam", "sgd", "rmsprop"] = "sgd"
+    optimiser: Optimiser = "sgd"
     lr: float = 1e-3
     backbone_lr: float = 1.0
     drop_at: float = 0.45
-    augment: Literal["none", "flip", "crop", "resized-crop", "jitter", "views"] = "crop"
+    augment: Augment = "crop"
 
 
 class DNNHResNet(Method):

@@ -4,13 +4,12 @@ Fan, Ng, Ju, Zhang, Chan, "Deep Polarized Network for Supervised Learning of Acc
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from bitseek.codebooks import codebook
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task, softmax_cross_entropy
+from bitseek.methods.base import Batch, Card, Method, Optimiser, Recipe, Task, softmax_cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +26,7 @@ class DPNRecipe(Recipe):
     """
 
     epochs: int = 200
-    optimiser: Literal["adam", "sgd", "rmsprop"] = "sgd"
+    optimiser: Optimiser = "sgd"
     backbone_lr: float = 1.0
     drop_at: float = 0.5
     margin: float = 1.0

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from bitseek.methods.bank import MemoryBank
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task
+from bitseek.methods.base import Batch, Card, Method, Optimiser, Recipe, Task
 from bitseek.methods.pairs import batch_pairs, distance_to_signs, pair_entropy
 from bitseek.models.head import LinearHead
 
@@ -33,7 +33,7 @@ class DPSHRecipe(Recipe):
     quantisation_over: Literal["items", "bits"] = "items"
     epochs: int = 150
     batch_size: int = 128
-    optimiser: Literal["adam", "sgd", "rmsprop"] = "rmsprop"
+    optimiser: Optimiser = "rmsprop"
     lr: float = 1e-5
     backbone_lr: float = 1.0
     weight_decay: float = 1e-5

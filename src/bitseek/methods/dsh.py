@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bitseek.methods.bank import MemoryBank
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task
+from bitseek.methods.base import Batch, Card, Method, Optimiser, Recipe, Task
 from bitseek.methods.pairs import Pairs, batch_pairs
 from bitseek.models.head import LinearHead
 
@@ -38,7 +38,7 @@ class DSHRecipe(Recipe):
     init: Literal["normal", "xavier"] = "normal"
     epochs: int = 280
     batch_size: int = 200
-    optimiser: Literal["adam", "sgd", "rmsprop"] = "sgd"
+    optimiser: Optimiser = "sgd"
     lr: float = 1e-3
     backbone_lr: float = 1.0
     weight_decay: float = 4e-3

@@ -4,13 +4,12 @@ Wang, Shi, Kitani, "Deep Supervised Hashing with Triplet Labels", ACCV 2016.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task
+from bitseek.methods.base import Batch, Card, Method, Optimiser, Recipe, Task
 from bitseek.methods.pairs import batch_triplets, distance_to_signs
 from bitseek.models.head import LinearHead
 
@@ -33,7 +32,7 @@ class DTSHRecipe(Recipe):
     anchor_as_positive: bool = False
     epochs: int = 150
     batch_size: int = 128
-    optimiser: Literal["adam", "sgd", "rmsprop"] = "rmsprop"
+    optimiser: Optimiser = "rmsprop"
     lr: float = 1e-5
     backbone_lr: float = 1.0
     weight_decay: float = 1e-5

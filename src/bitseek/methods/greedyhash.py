@@ -4,11 +4,20 @@ Su, Zhang, Han, Tian, "Greedy Hash: Towards Fast Optimization for Accurate Hash 
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor, nn
 
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task, softmax_cross_entropy, straight_through_sign
+from bitseek.methods.base import (
+    Augment,
+    Batch,
+    Card,
+    Method,
+    Optimiser,
+    Recipe,
+    Task,
+    softmax_cross_entropy,
+    straight_through_sign,
+)
 from bitseek.methods.halves import cosine_difference
 from bitseek.models.head import LinearHead
 
@@ -27,11 +36,11 @@ class GreedyHashRecipe(Recipe):
 
     epochs: int = 50
     batch_size: int = 32
-    optimiser: Literal["adam", "sgd", "rmsprop"] = "sgd"
+    optimiser: Optimiser = "sgd"
     lr: float = 1e-3
     backbone_lr: float = 1.0
     drop_at: float = 0.6
-    augment: Literal["none", "flip", "crop", "resized-crop", "jitter", "views"] = "none"
+    augment: Augment = "none"
     alpha: float = 0.1
     power: float = 3.0
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task
+from bitseek.methods.base import Augment, Batch, Card, Method, Optimiser, Recipe, Task
 from bitseek.methods.pairs import Pairs, batch_pairs, pair_entropy
 from bitseek.models.head import LinearHead
 
@@ -34,9 +34,9 @@ class HashNetRecipe(Recipe):
     beta_growth: float = 50.0
     beta_stages: int = 50
     batch_size: int = 72
-    optimiser: Literal["adam", "sgd", "rmsprop"] = "sgd"
+    optimiser: Optimiser = "sgd"
     lr: float = 3e-3
-    augment: Literal["none", "flip", "crop", "resized-crop", "jitter", "views"] = "resized-crop"
+    augment: Augment = "resized-crop"
 
 
 class HashNet(Method):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bitseek.codebooks import codebook
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task, softmax_cross_entropy
+from bitseek.methods.base import Augment, Batch, Card, Method, Recipe, Task, softmax_cross_entropy
 from bitseek.models.head import BatchNormHead
 
 
@@ -38,7 +38,7 @@ class OrthoHashRecipe(Recipe):
     multi_label_loss: Literal["softmax", "sigmoid", "imbalance"] = "softmax"
     quantisation: float = 0.0
     quantisation_type: Literal["cs", "l1", "l2"] = "cs"
-    augment: Literal["none", "flip", "crop", "resized-crop", "jitter", "views"] = "jitter"
+    augment: Augment = "jitter"
 
 
 class OrthoHash(Method):

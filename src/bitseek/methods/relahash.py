@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bitseek.codebooks import codebook
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task, softmax_cross_entropy
+from bitseek.methods.base import Augment, Batch, Card, Method, Recipe, Task, softmax_cross_entropy
 from bitseek.models.head import BatchNormHead
 
 
@@ -31,7 +31,7 @@ class RelaHashRecipe(Recipe):
     margin: float = 0.5
     factor: Literal["paper", "released"] = "released"
     codebook: str = "max-distance"
-    augment: Literal["none", "flip", "crop", "resized-crop", "jitter", "views"] = "jitter"
+    augment: Augment = "jitter"
 
 
 class RelaHash(Method):
