@@ -161,7 +161,7 @@ class Trainer:
     def _step(self, ids: np.ndarray, images: Tensor, progress: float) -> dict[str, Tensor]:
         """One step of gradient descent on one batch."""
         self.step += 1
-        torch.manual_seed(self._number(self.step))
+        seed_step(self._number(self.step), self.device)
         if len(ids) < 2:  # batch norm has no variance over one item; the others of this batch were unreadable
             return {}
         positions = self.position[ids]
@@ -191,7 +191,7 @@ class Trainer:
 
     def _features(self, images: Tensor) -> Tensor:
         if self.frozen:
-            return images.float().repeat(self.method.views, 1)
+            return images.float() if self.method.views == 1 else images.float().repeat(self.method.views, 1)
         generator = torch.Generator().manual_seed(self._number(self.step))
         transform, kind, mirror = self.backbone.transform, self.recipe.augment, self.pool.mirror
         views = [augment(images, kind, transform, generator, mirror=mirror) for _ in range(self.method.views)]
@@ -348,6 +348,18 @@ def codeword_accuracy(logits: Tensor, codewords: Tensor, labels: Tensor) -> Tens
     signs = torch.where(logits >= 0, 1.0, -1.0)
     nearest = (signs @ codewords.T.to(signs)).argmax(dim=1, keepdim=True)
     return labels.gather(1, nearest).mean()
+
+
+def seed_step(number: int, device: torch.device) -> None:
+    """Seed the generators that a step may draw from (dropout, random bits).
+
+    `torch.manual_seed` would also queue a call, with its traceback, for a CUDA that is never initialised, every time.
+    """
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(number)
+    elif device.type == "mps":
+        torch.mps.manual_seed(number)
 
 
 @contextmanager
