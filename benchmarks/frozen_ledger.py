@@ -107,6 +107,7 @@ ABLATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("orthohash", {"codebook": "bernoulli"}),
     ("orthohash", {"lr": 1e-3}),
     ("greedyhash", {"alpha": 0.0}),
+    ("sdhc", {"quantisation": 0.0, "variance": 0.0, "orthogonality": 0.0}),
 )
 """One setting away from a chosen recipe, to see what it is that helps; nothing is chosen by these."""
 
@@ -318,6 +319,7 @@ def write(ledger: Ledger, chosen: dict[str, Any], rows: Rows, orthohash: Rows, c
             "orthohash": orthohash,
             "ablations": changed,
             "class_codes": class_codes(data),
+            "trials": len(ledger.rows),
             "seconds": round(sum(t["seconds"] + t.get("seconds_evaluation", 0) for t in ledger.rows.values())),
         },
     )
