@@ -3,21 +3,20 @@
 One step: 80 features of 512 numbers → head → loss → gradient → optimiser (SGD), on the CPU with one thread or on the
 GPU with `--device cuda`. The steps of all methods are interleaved, so that other load on the machine hits all alike.
 
-    python benchmarks/triplets.py [--bits 64] [--rounds 300] [--device cpu] [--out FILE.json]
+    python benchmarks/triplets.py [--bits 64] [--rounds 300] [--device cpu]
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
 from bitseek.methods import METHODS
 from bitseek.methods.base import Batch, Task
 from bitseek.methods.pairs import batch_triplets
+from record import record
 
 CLASSES, IMAGES, FEATURES = 10, 8, 512
 PAIRS = ("dsh", "hashnet", "dhn", "dch")
@@ -28,7 +27,6 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -53,9 +51,8 @@ def main() -> None:
         "milliseconds": {name: round(1e3 * median, 4) for name, median in medians.items()},
         "ratio": {name: round(medians["dnnh-resnet"] / medians[name], 3) for name in PAIRS},
     }
-    print(json.dumps(result, indent=2))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"{triplets} triplets; a step takes, as a multiple of a pair loss: {result['ratio']}")
+    record("triplets", result)
 
 
 def step_of(name: str, features: torch.Tensor, labels: torch.Tensor, bits: int) -> Callable[[], None]:
