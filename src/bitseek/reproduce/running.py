@@ -237,4 +237,4 @@ def _measure(row: Row, hasher: "Hasher", tested: Protocol, threads: int | None) 
 
 
 def _since(started: float) -> float:
-    return round(time.perf_counter() - started, 1)
+    return round(time.perf_counter() - started, 3)
