@@ -25,6 +25,7 @@ from bitseek.run import (
     METRICS,
     MODEL,
     environment,
+    load,
     read_checkpoint,
     read_config,
     save_model,
@@ -138,8 +139,6 @@ def train(
     folder = None if out is None else Path(out)
     state = None if folder is None else _open(folder, config, resume)
     if folder is not None and state == "complete":
-        from bitseek.run import load
-
         return load(folder, device=where)
     module = cls(task_of(config), chosen)
     trainer = Trainer(

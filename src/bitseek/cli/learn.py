@@ -114,7 +114,7 @@ def train(
         return
     with counting_bar("encoding") as bar:
         report = measure(hasher, data, threads=threads, progress=bar)
-    _keep_report(folder, report)
+    keep_report(folder, report)
     _show(report, json, run=str(folder))
 
 
@@ -203,7 +203,7 @@ def evaluate(
             threads=threads,
             progress=bar,
         )
-    _keep_report(run, report)
+    keep_report(run, report)
     _show(report, json, run=str(run))
 
 
@@ -271,7 +271,8 @@ def _ranks(text: str) -> Any:
     return int(text)
 
 
-def _keep_report(run: Path, report: Any) -> None:
+def keep_report(run: Path, report: Any) -> None:
+    """Write a report into its run, and the card anew."""
     from bitseek.atomic import atomic
     from bitseek.card import model_card
     from bitseek.run import REPORT, write_json

@@ -41,10 +41,10 @@ def quickstart(folder: Path = Path("quickstart"), /, *, json: Annotated[bool, Pa
     with training_bar() as bar:
         hasher = train("orthohash", data, bits=BITS, out=run, progress=bar, **RECIPE)
     note("2/4  measuring …")
-    from bitseek.cli.learn import _keep_report
+    from bitseek.cli.learn import keep_report
 
     report = evaluate(hasher, data)
-    _keep_report(run, report)
+    keep_report(run, report)
     note("3/4  indexing the database …")
     files = _write_images(data, data.database, images)
     from bitseek.collection import Collection
