@@ -11,13 +11,12 @@ The start decides: with the same recipe but init="normal", two pairs of digits e
 """
 
 import argparse
-import tempfile
 import time
 from pathlib import Path
 
-from bitseek.data import protocol
-from bitseek.report import class_codes, look
-from bitseek.run import read_config
+from bitseek.data import load_protocol
+from bitseek.evaluation import evaluate
+from bitseek.report import class_codes
 from bitseek.training import train
 from record import record
 
@@ -33,17 +32,13 @@ def main() -> None:
     arguments.add_argument("--root", type=Path, help="folder of the data")
     arguments.add_argument("--out", type=Path, help="where to keep the run; nowhere by default")
     given = arguments.parse_args()
-    data = protocol("mnist", root=given.root)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = given.out or Path(scratch) / "run"
-        start, cpu = time.perf_counter(), time.process_time()
-        train("dsh", data, bits=8, backbone="small-cnn", out=folder, seed=given.seed, epochs=given.epochs,
-              progress=show, **RECIPE)  # fmt: skip
-        trained, cpu = time.perf_counter() - start, time.process_time() - cpu
-        config = read_config(folder)
-        findings = look(folder, data, progress=show_encoding)
-    ranking = findings.retrieval
-    table = class_codes(findings.codes, findings.labels(), radius=1)
+    data = load_protocol("mnist", root=given.root)
+    start, cpu = time.perf_counter(), time.process_time()
+    hasher = train("dsh", data, bits=8, backbone="small-cnn", out=given.out, seed=given.seed, epochs=given.epochs,
+                   progress=show, **RECIPE)  # fmt: skip
+    trained, cpu = time.perf_counter() - start, time.process_time() - cpu
+    config, report = hasher.config, evaluate(hasher, data, progress=show_encoding)
+    table = class_codes(report.database.codes, data.pool.labels[report.database.ids], radius=1)
     rows = [
         {
             "class": data.pool.classes[table.classes[i]],
@@ -59,13 +54,13 @@ def main() -> None:
     ]
     for row in rows:
         print(row)
-    print(f"mAP@all {ranking.mAP:.4f} ({ranking.mAP_worst:.4f} … {ranking.mAP_best:.4f}), {trained:.0f} s")
-    interval = ranking.interval()
+    print(f"{report.title} {report.mAP:.4f} ({report.mAP_worst:.4f} … {report.mAP_best:.4f}), {trained:.0f} s")
+    interval = report.interval
     record("dsh_mnist", {
         "method": "dsh", "protocol": "mnist", "checksum": data.checksum, "backbone": "small-cnn", "seed": given.seed,
-        "recipe": config["recipe"], "bf16": config["bf16"], "fingerprint": findings.fingerprint,
+        "recipe": config.recipe, "bf16": config.bf16, "fingerprint": report.fingerprint,
         "training_seconds": round(trained, 1), "training_cpu_seconds": round(cpu, 1),
-        **ranking.to_json(), "interval": [interval.low, interval.high, interval.level],
+        **report.main.to_json(), "interval": [interval.low, interval.high, interval.level],
         "class_table": rows, "class_distances": table.distances.tolist(),
     })  # fmt: skip
 

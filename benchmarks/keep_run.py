@@ -21,7 +21,7 @@ def main() -> None:
     config, report = (json.loads((arguments.run / f"{part}.json").read_text()) for part in ("config", "report"))
     epochs = [json.loads(line) for line in (arguments.run / "metrics.jsonl").read_text().splitlines()]
     config["classes"] = len(config["classes"])
-    report.pop("precision_recall")
+    report.pop("precision_recall", None)
     value = {
         "made_by": arguments.command,
         "note": arguments.note,

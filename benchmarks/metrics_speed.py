@@ -23,12 +23,12 @@ import numpy as np
 
 from bitseek.codes import Codes
 from bitseek.kernels.threads import thread_count
-from bitseek.metrics import average_precision, histograms, retrieval, stable_average_precision
+from bitseek.metrics import Relevance, average_precision, histograms, retrieval
 from record import record
 
 BITS = 64
 FLIP = 0.2
-#        name: (database, queries, classes, multi-label, R, queries of the sample)
+#        name: (database, queries, classes, multi-label, k, queries of the sample)
 SIZES = {
     "cifar": (59_000, 1_000, 10, False, None, 60),
     "coco": (117_218, 5_000, 80, True, 5000, 40),
@@ -54,13 +54,13 @@ def make(n, classes, multi, seed):
     return Codes(words, BITS), hot
 
 
-def argsort_loop(query, database, mine, theirs, at):
+def argsort_loop(query, database, mine, theirs, k):
     """The loop, operation by operation: signs and labels in float32, one full sort a query."""
     total = np.float32(0)
     for signs, labels in zip(query, mine, strict=True):
         relevant = (theirs == labels if theirs.ndim == 1 else labels @ theirs.T > 0).astype(np.float32)
         distances = 0.5 * (signs.shape[0] - signs @ database.T)
-        ranked = relevant[np.argsort(distances)][:at]
+        ranked = relevant[np.argsort(distances)][:k]
         hits = int(ranked.sum())
         if hits:
             places = np.flatnonzero(ranked == 1) + 1.0
@@ -68,10 +68,16 @@ def argsort_loop(query, database, mine, theirs, at):
     return total / len(query)
 
 
-def bitseek_map(queries, codes, mine, labels, at):
+def bitseek_map(queries, codes, mine, labels, k):
     """One figure, as the loop gives it: the expectation over ties, without its bounds."""
-    counts = histograms(queries, codes, mine, labels)
-    return average_precision(counts.total, counts.relevant, at).mean()
+    counts = histograms(queries, codes, Relevance.from_labels(mine, labels))
+    return average_precision(counts.total, counts.relevant, k).mean()
+
+
+def bitseek_report(queries, codes, mine, labels, k, ties="expected"):
+    """The figure with its bounds, precision and recall; for a stable sort the figure and the bounds alone."""
+    named = {"precision_at": ()} if ties == "stable" else {}
+    return retrieval(queries, codes, Relevance.from_labels(mine, labels), k=k, ties=ties, **named)
 
 
 def seconds(call):
@@ -82,10 +88,10 @@ def seconds(call):
 
 
 def measure(name):
-    database, queries, classes, multi, at, sample = SIZES[name]
+    database, size, classes, multi, k, sample = SIZES[name]
     codes, labels = make(database, classes, multi, 1)
-    asked, mine = make(queries, classes, multi, 2)
-    signs, wanted = codes.to_signs().astype(np.float32), asked[:sample].to_signs().astype(np.float32)
+    queries, mine = make(size, classes, multi, 2)
+    signs, wanted = codes.to_signs().astype(np.float32), queries[:sample].to_signs().astype(np.float32)
 
     def one_hot(part):
         if multi:
@@ -97,32 +103,32 @@ def measure(name):
     loops = {"hot": (one_hot(mine[:sample]), one_hot(labels))}
     if not multi:
         loops["numbers"] = (mine[:sample], labels)
-    first = seconds(lambda: retrieval(asked[:1], codes[:1000], mine[:1], labels[:1000]))[1]
-    stable_average_precision(asked[:1], codes[:1000], mine[:1], labels[:1000])
+    first = seconds(lambda: bitseek_report(queries[:1], codes[:1000], mine[:1], labels[:1000], k))[1]
+    bitseek_report(queries[:1], codes[:1000], mine[:1], labels[:1000], k, "stable")
     times = {"map": [], "report": [], "all": [], "report_stable": [], **{f"loop_{form}": [] for form in loops}}
     for _ in range(5):
         os.environ["BITSEEK_THREADS"] = "1"
-        times["map"].append(seconds(lambda: bitseek_map(asked, codes, mine, labels, at))[:2])
-        processor, wall, report = seconds(lambda: retrieval(asked, codes, mine, labels, at=at))
+        times["map"].append(seconds(lambda: bitseek_map(queries, codes, mine, labels, k))[:2])
+        processor, wall, report = seconds(lambda: bitseek_report(queries, codes, mine, labels, k))
         times["report"].append((processor, wall))
         for form, (ours, theirs) in loops.items():
-            processor, wall, loop = seconds(lambda o=ours, t=theirs: argsort_loop(wanted, signs, o, t, at))
-            times[f"loop_{form}"].append((processor * queries / sample, wall * queries / sample))
-        processor, wall, _ = seconds(lambda: retrieval(asked, codes, mine, labels, at=at, ties="stable"))
+            processor, wall, loop = seconds(lambda o=ours, t=theirs: argsort_loop(wanted, signs, o, t, k))
+            times[f"loop_{form}"].append((processor * size / sample, wall * size / sample))
+        processor, wall, _ = seconds(lambda: bitseek_report(queries, codes, mine, labels, k, "stable"))
         times["report_stable"].append((processor, wall))
         del os.environ["BITSEEK_THREADS"]
-        times["all"].append(seconds(lambda: retrieval(asked, codes, mine, labels, at=at))[:2])
-    part = retrieval(asked[:sample], codes, mine[:sample], labels, at=at)
+        times["all"].append(seconds(lambda: bitseek_report(queries, codes, mine, labels, k))[:2])
+    part = bitseek_report(queries[:sample], codes, mine[:sample], labels, k)
     if not part.mAP_worst - 1e-6 <= loop <= part.mAP_best + 1e-6:
         raise SystemExit(f"the loop's {loop} lies outside [{part.mAP_worst}, {part.mAP_best}]")
     cpu = {what: median(t[0] for t in several) for what, several in times.items()}
     wall = {what: min(t[1] for t in several) for what, several in times.items()}
     data = {
         "database": database,
-        "queries": queries,
+        "queries": size,
         "classes": classes,
         "multi_label": multi,
-        "at": at,
+        "k": k,
         "bits": BITS,
         "mAP": report.mAP,
         "mAP_best": report.mAP_best,

@@ -8,7 +8,7 @@
 import numpy as np
 
 from bitseek.codes import Codes
-from bitseek.metrics import retrieval
+from bitseek.metrics import Relevance, retrieval
 from record import record
 
 BITS, CLASSES, DATABASE, QUERIES, FLIP = 64, 10, 59_000, 300, 0.24
@@ -17,8 +17,8 @@ BITS, CLASSES, DATABASE, QUERIES, FLIP = 64, 10, 59_000, 300, 0.24
 def by_order(distances, relevant, sort):
     """Mean average precision over rankings that a sort made."""
     values = []
-    for row, hit in zip(distances, relevant, strict=True):
-        ranked = hit[sort(row)]
+    for row, wanted in zip(distances, relevant, strict=True):
+        ranked = wanted[sort(row)]
         places = np.flatnonzero(ranked) + 1.0
         values.append((np.arange(1, len(places) + 1) / places).mean())
     return float(np.mean(values))
@@ -29,7 +29,8 @@ def main():
     centres = rng.random((CLASSES, BITS)) < 0.5
     labels, mine = np.sort(rng.integers(0, CLASSES, DATABASE)), rng.integers(0, CLASSES, QUERIES)
     codes, queries = (Codes.from_bits(centres[y] ^ (rng.random((len(y), BITS)) < FLIP)) for y in (labels, mine))
-    report = retrieval(queries, codes, mine, labels, ties="stable")
+    relevance = Relevance.from_labels(mine, labels)
+    report = retrieval(queries, codes, relevance, ties="stable", precision_at=())
     products = queries.to_signs().astype(np.float32) @ codes.to_signs().astype(np.float32).T
     distances, relevant = (BITS - products) / 2, mine[:, None] == labels
 
@@ -37,7 +38,7 @@ def main():
         order = rng.permutation(len(row))
         return order[np.argsort(row[order], kind="stable")]
 
-    expected = retrieval(queries, codes, mine, labels)
+    expected = retrieval(queries, codes, relevance)
     results = {
         "expected": expected.mAP,
         "best": report.mAP_best,

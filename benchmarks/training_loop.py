@@ -15,12 +15,14 @@ import time
 import numpy as np
 import torch
 
-from bitseek.data import protocol
-from bitseek.methods import method_class
-from bitseek.methods.base import Batch, Task
-from bitseek.models.augment import augment
-from bitseek.trainer import Trainer
+from bitseek.data import load_protocol
+from bitseek.methods import Batch, make_recipe, method_class
+from bitseek.models import augment
+from bitseek.runs import Hasher, RunConfig
 from bitseek.training import pick_backbone
+from bitseek.training._checkpoint import Recorder
+from bitseek.training._loop import Loop
+from bitseek.training._validation import Items
 from record import record
 
 
@@ -36,37 +38,43 @@ def main() -> None:
     parser.add_argument("--name", default="training_loop")
     arguments = parser.parse_args()
 
-    data = protocol(arguments.protocol)
+    data = load_protocol(arguments.protocol)
     backbone = pick_backbone(data.pool, arguments.backbone, None, arguments.size)
     cls = method_class("orthohash")
-    recipe = cls.recipe_class(batch_size=arguments.batch_size, augment="crop")
-    items = min(len(data.train), arguments.batch_size * arguments.batches)
-    data = type(data)(data.name, data.pool, data.train[:items], data.query, data.database)
-    task = Task(features=backbone.features, bits=64, classes=len(data.pool.classes), items=items)
-    trainer = Trainer(cls(task, recipe), backbone, data, bf16=arguments.bf16)
+    recipe = make_recipe(cls, {"batch_size": arguments.batch_size, "augment": "crop"})
+    train = data.train[: arguments.batch_size * arguments.batches]
+    config = RunConfig(
+        method="orthohash", recipe=recipe.model_dump(mode="json"), bits=64, bf16=arguments.bf16, protocol=data.name,
+        checksum=data.checksum, classes=data.pool.classes, items=len(train), backbone=backbone.config,
+        features=backbone.features,
+    )  # fmt: skip
+    method = cls(config.task, recipe)
+    items = Items(data.pool.images, data.pool.labels, train, train[:0], data.pool.mirror)
+    trainer = Loop(method, Hasher(backbone, method.head, 64, config=config), items, Recorder(None))
+    trainer.generators = [torch.default_generator]
 
     generator = torch.Generator().manual_seed(0)
     batches = []
-    order = np.random.default_rng(0).permutation(items)[: items - items % arguments.batch_size]
+    order = np.random.default_rng(0).permutation(len(train))[: len(train) - len(train) % arguments.batch_size]
     for positions in order.reshape(-1, arguments.batch_size):
-        ((_, images),) = trainer.feed.batches([data.train[positions]])
-        ready = augment(images, "crop", backbone.transform, generator, mirror=data.pool.mirror)
-        labels = torch.from_numpy(data.pool.multi_hot(data.train[positions])).float()
+        ((_, images),) = trainer.loader.batches([train[positions]])
+        ready = augment(images, "crop", backbone.preprocess, generator, mirror=data.pool.mirror)
+        labels = torch.from_numpy(data.pool.labels.multi_hot(train[positions])).float()
         batches.append((ready.contiguous(memory_format=torch.channels_last), labels, torch.from_numpy(positions)))
 
     def bare() -> None:
-        trainer._train_mode()
+        trainer.learner.train()
         for images, labels, index in batches:
-            with trainer._autocast():
-                features = trainer.network(images).float()
-            logits = trainer.method.head(features)
-            terms = trainer.method.loss(Batch(logits=logits, features=features, labels=labels, index=index))
+            with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bf16):
+                features = backbone(images).float()
+            logits = method.head(features)
+            terms = method.loss(Batch(logits=logits, features=features, labels=labels, index=index))
             trainer.optimiser.zero_grad(set_to_none=True)
             torch.stack(list(terms.values())).sum().backward()
             trainer.optimiser.step()
 
     def loop() -> None:
-        trainer._epoch(lambda: False)
+        trainer.run_epoch(lambda: False)
 
     def timed(run) -> tuple[float, float]:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -80,8 +88,8 @@ def main() -> None:
     images = len(batches) * arguments.batch_size
     result = {
         "protocol": data.name,
-        "backbone": backbone.name,
-        "size": backbone.transform.size,
+        "backbone": backbone.config.name,
+        "size": backbone.preprocess.size,
         "batch_size": arguments.batch_size,
         "bf16": arguments.bf16,
         "ratio_wall": round(wall, 4),

@@ -13,9 +13,8 @@ from collections.abc import Callable
 
 import torch
 
-from bitseek.methods import METHODS
-from bitseek.methods.base import Batch, Task
-from bitseek.methods.pairs import batch_triplets
+from bitseek.methods import METHODS, Batch, Task
+from bitseek.methods._triplets import batch_triplets
 from record import record
 
 CLASSES, IMAGES, FEATURES = 10, 8, 512

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -60,3 +62,11 @@ def real_data_root(request: pytest.FixtureRequest) -> Path:
     finally:
         shutil.rmtree(lock, ignore_errors=True)
     return target
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """No run-time type checks, which would stop odd input before the function that must refuse it."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -62,17 +62,17 @@ from bitseek.cli import main
 print(bitseek.__file__)
 main(["methods", "ssdh"])
 main("train ssdh digits --bits 32 --set balance=0.5 --epochs 3 --batch-size 64 --lr 1e-3 --device cpu".split())
-report = bitseek.evaluate(bitseek.load("runs/digits-ssdh-32-s0"), "digits")
+report = bitseek.evaluate(bitseek.load("runs/digits-ssdh-32-s0"))
 print("mAP", report.mAP)
 """
 
 SLOW_LOSS = """
 import math, torch
-from bitseek.methods import method_class
-from bitseek.methods.base import Batch, Task
+from bitseek.methods import Batch, Task, make_recipe, method_class
 torch.manual_seed(0)
 cls = method_class("ssdh")
-method = cls(Task(features=5, bits=6, classes=3, items=9, multi_label=True), cls.recipe_class(binary=0.7, balance=0.3))
+task = Task(features=5, bits=6, classes=3, items=9, multi_label=True)
+method = cls(task, make_recipe(cls, {"binary": 0.7, "balance": "0.3"}))
 v, y = torch.randn(4, 6), torch.tensor([[1, 0, 0], [0, 1, 1], [0, 0, 0], [0, 0, 1]], dtype=torch.float32)
 got = method.loss(Batch(logits=v, features=torch.zeros(4, 5), labels=y, index=torch.arange(4)))
 a = [[1 / (1 + math.exp(-x)) for x in row] for row in v.tolist()]

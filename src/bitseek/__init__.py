@@ -10,11 +10,13 @@ from bitseek.errors import MissingExtra
 
 if TYPE_CHECKING:
     from bitseek.codes import Codes as Codes
+    from bitseek.collection import Collection as Collection
+    from bitseek.data import load_protocol as load_protocol
     from bitseek.errors import BitseekError as BitseekError
     from bitseek.evaluation import evaluate as evaluate
     from bitseek.index import HammingIndex as HammingIndex
-    from bitseek.models import Hasher as Hasher
-    from bitseek.run import load as load
+    from bitseek.runs import Hasher as Hasher
+    from bitseek.runs import load as load
     from bitseek.training import train as train
 
 __version__ = "0.1.0"
@@ -22,10 +24,12 @@ __version__ = "0.1.0"
 _HOME = {
     "BitseekError": "errors",
     "Codes": "codes",
+    "Collection": "collection",
     "HammingIndex": "index",
-    "Hasher": "models",
+    "Hasher": "runs",
     "evaluate": "evaluation",
-    "load": "run",
+    "load": "runs",
+    "load_protocol": "data",
     "train": "training",
 }
 __all__ = ["__version__", *_HOME]

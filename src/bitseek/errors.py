@@ -1,12 +1,12 @@
-"""What can go wrong because of what a user gave, as one family of exceptions.
+"""The exceptions that bad input raises.
 
 Every message says what was given, what was expected and what to do. The command line prints a `BitseekError` as one
-sentence and leaves with a status other than zero; any other exception is a bug of ours and keeps its traceback.
+sentence and exits with a status other than zero; any other exception is a bug of bitseek and keeps its traceback.
 """
 
 
 class BitseekError(ValueError):
-    """Something that was given cannot be used; the message says what to do."""
+    """Something given cannot be used; the message says what to do."""
 
 
 class ShapeError(BitseekError):
@@ -14,11 +14,11 @@ class ShapeError(BitseekError):
 
 
 class CodeWidthError(BitseekError):
-    """Codes of different length, or of different models, were brought together."""
+    """Codes of different length, or of different models, were compared or mixed."""
 
 
 class ImageError(BitseekError):
-    """A file cannot be decoded as an image."""
+    """An image cannot be found or decoded."""
 
 
 class DataError(BitseekError):
@@ -30,11 +30,11 @@ class RunError(BitseekError):
 
 
 class MissingExtra(BitseekError, ImportError):
-    """A part of bitseek that is optional was asked for and is not installed.
+    """An optional part of bitseek is needed and not installed.
 
     Args:
         package: the module that could not be imported.
-        extra: the extra of bitseek that brings it.
+        extra: the extra of bitseek that installs it.
     """
 
     def __init__(self, package: str, extra: str) -> None:
@@ -44,16 +44,14 @@ class MissingExtra(BitseekError, ImportError):
 
     @classmethod
     def for_import(cls, error: ImportError) -> "MissingExtra | None":
-        """What to tell somebody whose import failed; None if no extra brings that module."""
+        """The error to raise instead of a failed import; None if no extra installs that module."""
         package = (error.name or "").partition(".")[0]
         extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
         return None if extra is None else cls(package, extra)
 
 
 EXTRAS = {
-    "train": ("torch", "torchvision", "timm", "safetensors", "sklearn", "scipy", "huggingface_hub"),
-    "serve": ("fastapi", "uvicorn"),
-    "onnx": ("onnx", "onnxruntime"),
+    "train": ("torch", "torchvision", "timm", "safetensors", "sklearn", "huggingface_hub", "jinja2"),
     "plots": ("matplotlib", "umap", "tensorboard"),
 }
-"""Modules that each extra brings."""
+"""Modules that each extra installs."""

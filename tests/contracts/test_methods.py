@@ -1,19 +1,18 @@
 """What every method promises, for all of METHODS."""
 
 import dataclasses
+import json
 from typing import get_args
 
 import numpy as np
+import pydantic
 import pytest
 import torch
 
-from bitseek.data import protocol
-from bitseek.encode import encode
+import bitseek
 from bitseek.errors import BitseekError
-from bitseek.methods import METHODS, method_class
-from bitseek.methods.base import Batch, Recipe, Task
-from bitseek.run import load
-from bitseek.training import train
+from bitseek.labels import Labels
+from bitseek.methods import METHODS, Batch, Recipe, Task, make_recipe, method_class
 
 FEATURES, BITS, CLASSES, ITEMS, SIZE = 12, 8, 5, 40, 20
 EACH = pytest.mark.parametrize("name", METHODS)
@@ -24,7 +23,7 @@ def build(name, multi_label=False, **recipe):
     torch.manual_seed(0)
     classes = 0 if cls.card.labels == "none" else CLASSES
     task = Task(features=FEATURES, bits=BITS, classes=classes, items=ITEMS, multi_label=multi_label, seed=1)
-    return cls(task, cls.recipe_class().changed(batch_size=SIZE, **recipe))
+    return cls(task, make_recipe(cls, {"batch_size": SIZE, **recipe}))
 
 
 def labels_of_all(method, several=False):
@@ -46,7 +45,7 @@ def features_of_all():
 def batch_for(method, several=False, seed=0, size=None):
     """What training would show it: a batch of its own sampler, a little noise in each view."""
     labels = labels_of_all(method, several)
-    index = torch.from_numpy(next(iter(method.sample(labels, np.random.default_rng(seed))))[:size])
+    index = torch.from_numpy(next(iter(method.sample(Labels.of(labels), np.random.default_rng(seed))))[:size])
     features = features_of_all()[index].repeat(method.views, 1)
     features = features + 0.1 * torch.randn(features.shape, generator=torch.Generator().manual_seed(seed))
     training = method.head.training
@@ -79,27 +78,86 @@ def test_its_card_is_complete_and_it_is_explained(name):
 
 
 @EACH
-def test_every_hyper_parameter_is_documented_and_can_be_given_as_text(name):
-    recipe = METHODS[name].recipe_class()
-    assert isinstance(recipe, Recipe)
-    told = "".join(cls.__doc__ or "" for cls in type(recipe).__mro__)
-    for field in dataclasses.fields(recipe):
-        assert f"{field.name}:" in told or f"{field.name}, " in told, f"{field.name} is not in the docstring"
-    values = dataclasses.asdict(recipe)
-    assert recipe.changed(**{key: "none" if value is None else str(value) for key, value in values.items()}) == recipe
-    assert recipe.changed(**values) == recipe
-    assert recipe.changed(epochs="7", lr="0.5").epochs == 7
+def test_every_hyper_parameter_is_described_and_can_be_given_as_text(name):
+    cls = METHODS[name]
+    recipe = make_recipe(cls, {})
+    assert isinstance(recipe, Recipe) and recipe == cls.recipe_class()
+    for key, field in cls.recipe_class.model_fields.items():
+        assert field.description, f"{key} is not described"
+    values = recipe.model_dump()
+    as_text = {key: "none" if value is None else str(value) for key, value in values.items()}
+    assert make_recipe(cls, as_text) == recipe
+    assert make_recipe(cls, values) == recipe
+    assert make_recipe(cls, {"epochs": "7", "lr": "5e-1"}).model_dump() == values | {"epochs": 7, "lr": 0.5}
 
 
 @EACH
-def test_an_unknown_or_impossible_hyper_parameter_is_an_error(name):
-    recipe = METHODS[name].recipe_class()
-    with pytest.raises(BitseekError, match=r"no hyper-parameter 'nonsense'.*epochs"):
-        recipe.changed(nonsense=1)
-    with pytest.raises(BitseekError, match="epochs is int"):
-        recipe.changed(epochs="many")
-    with pytest.raises(BitseekError, match="optimiser is 'adam'"):
-        recipe.changed(optimiser="best")
+def test_its_recipe_is_a_value_that_json_keeps(name):
+    cls = METHODS[name]
+    recipe = make_recipe(cls, {"drop_at": (1 / 3, 0.9)})
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        recipe.lr = 1.0
+    written = json.loads(json.dumps(recipe.model_dump(mode="json")))
+    assert make_recipe(cls, written) == recipe == cls.recipe_class(**written)
+    assert hash(recipe) == hash(make_recipe(cls, written))
+
+
+BEYOND = {
+    "minimum": lambda bound: bound - 1,
+    "exclusiveMinimum": lambda bound: bound,
+    "maximum": lambda bound: bound + 0.01,
+    "exclusiveMaximum": lambda bound: bound,
+}
+
+
+def impossible(schema):
+    """Values that a field with this JSON schema must refuse."""
+    if "anyOf" in schema:
+        parts = [part for part in schema["anyOf"] if part["type"] != "null"]
+        return [value for part in parts for value in impossible(part) if part["type"] != "string" or len(parts) == 1]
+    if schema["type"] == "array":
+        return [(0.5, value) for value in impossible(schema["items"])] + impossible(schema["items"])
+    if schema["type"] in ("integer", "number"):
+        assert {"minimum", "exclusiveMinimum"} & schema.keys(), "a number has a lower bound"
+        return [beyond(schema[key]) for key, beyond in BEYOND.items() if key in schema] + ["many", "nan", "inf"]
+    return ["nonsense"]
+
+
+@EACH
+def test_a_value_out_of_range_is_refused_with_its_name(name):
+    cls = METHODS[name]
+    for key, schema in cls.recipe_class.model_json_schema()["properties"].items():
+        assert impossible(schema)
+        for value in impossible(schema):
+            with pytest.raises(BitseekError, match=rf"^{key} ") as error:
+                make_recipe(cls, {key: value})
+            assert repr(value) in str(error.value) and "\n" not in str(error.value)
+
+
+WRONG = [
+    *({"epochs": value} for value in (0, -3, 1.5, "many")),
+    *({"batch_size": value} for value in (1, 0)),  # batch norm of one item is constant: nothing would be trained
+    *({"lr": value} for value in (-1, 0, float("nan"), float("inf"), "fast")),
+    *({"drop_at": value} for value in (5, 0, -0.1, "0.5,7", (0.5, 2))),
+    *({"drop_by": value} for value in (0, 1.5)),
+    *({key: -1e-9} for key in ("backbone_lr", "weight_decay")),
+    {"optimiser": "best"},
+    {"augment": "all"},
+]
+
+
+@EACH
+def test_no_method_loosens_the_ranges_that_all_share(name):
+    for values in WRONG:
+        (key,) = values
+        with pytest.raises(BitseekError, match=f"^{key} "):
+            make_recipe(METHODS[name], values)
+
+
+@EACH
+def test_an_unknown_hyper_parameter_is_an_error_that_lists_the_known_ones(name):
+    with pytest.raises(BitseekError, match=r"no 'nonsense'.*batch_size.*epochs"):
+        make_recipe(METHODS[name], {"nonsense": 1})
 
 
 @EACH
@@ -198,7 +256,7 @@ def test_it_draws_its_batches_from_the_generator_given(name):
     method = build(name)
     if not METHODS[name].by_gradient:
         return
-    labels = np.arange(ITEMS) % CLASSES
+    labels = Labels.of(np.arange(ITEMS) % CLASSES)
     first, same, other = (
         [batch.tolist() for batch in method.sample(labels, np.random.default_rng(seed))] for seed in (0, 0, 1)
     )
@@ -227,10 +285,10 @@ class Killed(Exception):
 
 @EACH
 def test_a_killed_training_resumes_to_the_same_codes(name, tmp_path):
-    """A few steps on `digits`: trained whole; killed and resumed; saved and loaded. All give the same codes."""
-    digits = protocol("digits")
+    """A few steps on `digits`: trained whole; killed and resumed; saved and loaded. All give the same logits."""
+    digits = bitseek.load_protocol("digits")
     options = {
-        "protocol": dataclasses.replace(digits, train=digits.train[::5]),
+        "protocol": dataclasses.replace(digits, train=digits.train[::5], origin=None),
         "bits": BITS,
         "backbone": "small-cnn",
         "size": 8,
@@ -240,7 +298,7 @@ def test_a_killed_training_resumes_to_the_same_codes(name, tmp_path):
         "device": "cpu",
         "weights": None,
     }
-    whole = train(name, out=tmp_path / "whole", **options)
+    whole = bitseek.train(name, out=tmp_path / "whole", **options)
 
     def kill(state):
         if state["step"] >= 4:
@@ -248,11 +306,10 @@ def test_a_killed_training_resumes_to_the_same_codes(name, tmp_path):
 
     if METHODS[name].by_gradient:
         with pytest.raises(Killed):
-            train(name, out=tmp_path / "killed", checkpoint_seconds=0.0, progress=kill, **options)
-    train(name, out=tmp_path / "killed", resume=METHODS[name].by_gradient, **options)
-    expected = encode(whole, digits.pool.images, digits.query[:40])
-    assert len(np.unique(expected.logits, axis=0)) > 1
+            bitseek.train(name, out=tmp_path / "killed", checkpoint_seconds=0.0, progress=kill, **options)
+    bitseek.train(name, out=tmp_path / "killed", resume=METHODS[name].by_gradient, **options)
+    images = digits.pool.images.rows(digits.query[:40])
+    expected = whole.logits(images)
+    assert len(np.unique(expected, axis=0)) > 1
     for run in ("whole", "killed"):
-        measured = encode(load(tmp_path / run), digits.pool.images, digits.query[:40])
-        assert measured.codes == expected.codes, run
-        assert np.array_equal(measured.logits, expected.logits), run
+        assert np.array_equal(bitseek.load(tmp_path / run).logits(images), expected), run

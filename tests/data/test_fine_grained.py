@@ -1,11 +1,9 @@
-import sys
-
 import numpy as np
 import pytest
 
-from bitseek.data import PROTOCOLS, protocol
+from bitseek.data import PROTOCOLS, load_protocol
 from bitseek.data import fine_grained as module
-from bitseek.errors import DataError, MissingExtra
+from bitseek.errors import BitseekError, DataError
 
 
 def lines(path, *rows):
@@ -28,32 +26,32 @@ def cub(tmp_path):
 
 
 def test_cub_joins_its_files(cub, tmp_path):
-    split = module.cub200(tmp_path, 0)
+    split = module.cub200(PROTOCOLS["cub200"], tmp_path, 0)
     assert split.pool.classes == ("001.Black_footed_Albatross", "002.Auk")
-    assert split.pool.labels.tolist() == [0, 0, 1, 1]
+    assert split.pool.labels.numbers.tolist() == [0, 0, 1, 1]
     assert split.train.tolist() == [0, 2] and split.query.tolist() == [1, 3]
     np.testing.assert_array_equal(split.database, split.train)
     assert split.pool.key(0) == "001.Black_footed_Albatross/a 1.jpg"
     (cub / "images" / "002.Auk" / "d.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 of 4 images are absent, for one .*d\.jpg"):
-        module.cub200(tmp_path, 0)
+    with pytest.raises(DataError, match=r"1 of 4 listed images are absent, for one .*d\.jpg"):
+        module.cub200(PROTOCOLS["cub200"], tmp_path, 0)
 
 
 def test_cub_damaged(cub, tmp_path):
     with pytest.raises(DataError, match="cub200 has 5994 items in train, these files have 2"):
-        protocol("cub200", tmp_path)
+        load_protocol("cub200", tmp_path)
     lines(cub / "image_class_labels.txt", "1 1", "2 1", "3 3", "4 2")
     with pytest.raises(DataError, match=r"has classes that classes\.txt does not: .*3"):
-        protocol("cub200", tmp_path)
+        load_protocol("cub200", tmp_path)
     lines(cub / "image_class_labels.txt", "1 1", "2 1", "3 2")
     with pytest.raises(DataError, match="list different images"):
-        protocol("cub200", tmp_path)
+        load_protocol("cub200", tmp_path)
     lines(cub / "image_class_labels.txt", "1 1", "2", "3 2")
-    with pytest.raises(DataError, match=r"image_class_labels\.txt is damaged"):
-        protocol("cub200", tmp_path)
+    with pytest.raises(BitseekError, match=r"image_class_labels\.txt is not a table"):
+        load_protocol("cub200", tmp_path)
     (cub / "classes.txt").unlink()
     with pytest.raises(DataError, match=r"there is no file .*classes\.txt\. Unpack CUB_200_2011\.tgz"):
-        protocol("cub200", tmp_path)
+        load_protocol("cub200", tmp_path)
 
 
 def save_mat(path, files, labels):
@@ -68,28 +66,25 @@ def test_dogs_native_lists(tmp_path):
     folder = tmp_path / "StanfordDogs"
     save_mat(folder / "train_list.mat", ["n02-Chi/a.jpg", "n03-Pug/b.jpg", "n03-Pug/c.jpg"], [1, 2, 2])
     save_mat(folder / "test_list.mat", ["n03-Pug/d.jpg", "n02-Chi/e.jpg"], [2, 1])
-    split = module.dogs(tmp_path, 0, check_images=False)
-    assert split.pool.labels.tolist() == [0, 1, 1, 1, 0] and split.pool.classes == ("n02-Chi", "n03-Pug")
+    split = module.dogs(PROTOCOLS["dogs"], tmp_path, 0, check_images=False)
+    assert split.pool.labels.numbers.tolist() == [0, 1, 1, 1, 0] and split.pool.classes == ("n02-Chi", "n03-Pug")
     assert split.train.tolist() == [0, 1, 2] and split.query.tolist() == [3, 4] and split.database.tolist() == [0, 1, 2]
     assert split.pool.images.rows([4]) == [folder / "Images" / "n02-Chi" / "e.jpg"]
-    with pytest.raises(DataError, match="dogs: 5 of 5 images are absent"):
-        module.dogs(tmp_path, 0)
+    with pytest.raises(DataError, match="dogs: 5 of 5 listed images are absent"):
+        module.dogs(PROTOCOLS["dogs"], tmp_path, 0)
     with pytest.raises(DataError, match="dogs has 12000 items in train, these files have 3"):
-        protocol("dogs", tmp_path, check_images=False)
+        load_protocol("dogs", tmp_path, check_images=False)
 
 
-def test_dogs_damaged(tmp_path, monkeypatch):
+def test_dogs_damaged(tmp_path):
     folder = tmp_path / "StanfordDogs"
     save_mat(folder / "train_list.mat", ["a/a.jpg", "a/b.jpg"], [1, 1])
     (folder / "test_list.mat").write_bytes((folder / "train_list.mat").read_bytes()[:150])
-    with pytest.raises(DataError, match=r"test_list\.mat is not a list of Stanford Dogs"):
-        protocol("dogs", tmp_path)
+    with pytest.raises(BitseekError, match=r"test_list\.mat"):
+        load_protocol("dogs", tmp_path)
     save_mat(folder / "test_list.mat", ["a/c.jpg", "a/d.jpg"], [1])
-    with pytest.raises(DataError, match="2 files, 1 labels"):
-        protocol("dogs", tmp_path)
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(MissingExtra, match=r"scipy.*bitseek\[train\]"):
-        protocol("dogs", tmp_path)
+    with pytest.raises(BitseekError, match="2 files, 1 labels"):
+        load_protocol("dogs", tmp_path)
 
 
 @pytest.fixture
@@ -113,30 +108,30 @@ def products(tmp_path):
 
 
 def test_sop_by_product_and_by_kind(products, tmp_path):
-    split = module.sop(tmp_path, 0, check_images=False)
-    assert split.pool.labels.tolist() == [0, 0, 1, 2, 2, 3] and len(split.pool.classes) == 4
+    split = module.sop(PROTOCOLS["sop"], tmp_path, 0, check_images=False)
+    assert split.pool.labels.numbers.tolist() == [0, 0, 1, 2, 2, 3] and len(split.pool.classes) == 4
     assert split.train.tolist() == [0, 1, 2] and split.query.tolist() == split.database.tolist() == [3, 4, 5]
-    assert split.queries_in_database == 3 and split.at == 100
-    split = module.sop_12(tmp_path, 0, check_images=False)
-    assert split.pool.labels.tolist() == [0, 0, 1, 1, 1, 0] and split.pool.classes == ("bicycle", "cabinet")
-    assert split.database.tolist() == [0, 1, 2] and split.queries_in_database == 0 and split.at == 1000
+    assert split.queries_in_database == 3 and split.k == 100
+    split = module.sop_12(PROTOCOLS["sop-12"], tmp_path, 0, check_images=False)
+    assert split.pool.labels.numbers.tolist() == [0, 0, 1, 1, 1, 0] and split.pool.classes == ("bicycle", "cabinet")
+    assert split.database.tolist() == [0, 1, 2] and split.queries_in_database == 0 and split.k == 1000
     for name in ("sop", "sop-12"):
         with pytest.raises(DataError, match=f"{name} has 59551 items in train, these files have 3"):
-            protocol(name, tmp_path, check_images=False)
-        with pytest.raises(DataError, match=f"{name}: 6 of 6 images are absent"):
-            protocol(name, tmp_path)
+            load_protocol(name, tmp_path, check_images=False)
+        with pytest.raises(DataError, match=f"{name}: 6 of 6 listed images are absent"):
+            load_protocol(name, tmp_path)
 
 
 def test_sop_damaged(products, tmp_path):
     lines(products / "Ebay_test.txt", "4 3 2 cabinet_final/4.JPG")
-    with pytest.raises(DataError, match=r"Ebay_test\.txt is damaged"):
-        protocol("sop", tmp_path)
+    with pytest.raises(BitseekError, match=r"Ebay_test\.txt is not a list"):
+        load_protocol("sop", tmp_path)
     lines(products / "Ebay_test.txt", "image_id class_id super_class_id path", "4 x 2 cabinet_final/4.JPG")
-    with pytest.raises(DataError, match="is damaged: invalid literal"):
-        protocol("sop", tmp_path)
+    with pytest.raises(BitseekError, match=r"is not a list .*invalid literal"):
+        load_protocol("sop", tmp_path)
     lines(products / "Ebay_test.txt")
-    with pytest.raises(DataError, match=r"Ebay_test\.txt is damaged"):
-        protocol("sop", tmp_path)
+    with pytest.raises(BitseekError, match=r"Ebay_test\.txt is not a list"):
+        load_protocol("sop", tmp_path)
 
 
 def test_sizes_are_the_published_ones():

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from bitseek.data import PROTOCOLS, protocol
+from bitseek.data import PROTOCOLS, load_protocol
 from bitseek.data.lists import read_list
 from bitseek.errors import DataError
 
@@ -64,32 +64,33 @@ def test_read_as_a_slow_reader_does(lists, read, name):
 
 @pytest.mark.parametrize(("name", "folder"), [("mirflickr25k", "mirflickr"), ("voc2012", "voc2012")])
 def test_complete_protocols_load_and_are_the_published_ones(lists, name, folder):
-    split = protocol(name, lists=lists / folder, check_images=False)
-    assert split.name == name and split.at == PROTOCOLS[name].at
+    split = load_protocol(name, lists=lists / folder, check_images=False)
+    assert split.name == name and split.k == PROTOCOLS[name].k
     assert split.multi_label and split.queries_in_database == 0
 
 
 def test_imagenet100(lists):
-    split = protocol("imagenet100", lists=lists / "imagenet", check_images=False)
-    assert split.at == 1000 and not split.multi_label and split.queries_in_database == 0
+    split = load_protocol("imagenet100", lists=lists / "imagenet", check_images=False)
+    assert split.k == 1000 and not split.multi_label and split.queries_in_database == 0
     assert np.isin(split.train, split.database).all()
-    counts = {role: np.bincount(split.pool.labels[getattr(split, role)]) for role in ("train", "query", "database")}
+    numbers = split.pool.labels.numbers
+    counts = {role: np.bincount(numbers[getattr(split, role)]) for role in ("train", "query", "database")}
     assert set(counts["train"]) == {130} and set(counts["query"]) == {50}
     assert (counts["database"].min(), counts["database"].max()) == (1029, 1300)
     assert len(set(split.pool.classes)) == 100
     for i in split.database[::97]:
-        assert split.pool.classes[split.pool.labels[i]] in split.pool.key(i)
+        assert split.pool.classes[split.pool.labels.numbers[i]] in split.pool.key(i)
 
 
 def test_mirflickr_has_images_without_a_label(lists):
-    split = protocol("mirflickr25k", lists=lists / "mirflickr", check_images=False)
+    split = load_protocol("mirflickr25k", lists=lists / "mirflickr", check_images=False)
     assert split.describe()["unlabelled"] == {"train": 72, "query": 19, "database": 328}
     assert split.describe()["train_in_database"] == 0
 
 
 def test_voc_classes(lists):
-    split = protocol("voc2012", lists=lists / "voc2012", check_images=False)
-    assert split.pool.classes[split.pool.labels.sum(axis=0).argmax()] == "person"
+    split = load_protocol("voc2012", lists=lists / "voc2012", check_images=False)
+    assert split.pool.classes[split.pool.labels.counts.argmax()] == "person"
 
 
 def test_coco_the_two_splits_are_not_one(read):
@@ -107,7 +108,7 @@ def test_coco_lists_of_two_splits_are_not_mixed(lists, tmp_path):
     for role in ("train", "test"):
         (tmp_path / f"{role}.txt.xz").write_bytes((lists / "coco" / f"{role}.txt.xz").read_bytes())
     with pytest.raises(DataError, match=r"coco-hashnet has 5000 queries in the database, these files have 4616"):
-        protocol("coco-hashnet", lists=tmp_path, check_images=False)
+        load_protocol("coco-hashnet", lists=tmp_path, check_images=False)
 
 
 def test_nuswide_21_and_21_m_by_flickr_number(read):
@@ -142,7 +143,7 @@ def test_every_list_but_mirflickrs_has_labels_for_all(read):
 )
 def test_an_absent_database_list_says_what_to_do(lists, name, folder):
     with pytest.raises(DataError, match=r"there is no file .*database\.txt.* Put the lists of"):
-        protocol(name, lists=lists / folder)
+        load_protocol(name, lists=lists / folder)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_nuswide_lists_are_the_published_ones(lists, read, tmp_path, name, folde
     """Train and query have the known checksums; a database made up here shows that they are looked at."""
     for role in ("train", "test"):
         (tmp_path / f"{role}.txt.xz").write_bytes((lists / folder / f"{role}.txt.xz").read_bytes())
-    split = protocol(f"lists:{tmp_path}", database="train.txt", check_images=False)
+    split = load_protocol(f"lists:{tmp_path}", database="train.txt", check_images=False)
     assert PROTOCOLS[name].checksums["train"] == split.role_checksums["train"]
     assert PROTOCOLS[name].checksums["query"] == split.role_checksums["query"]
 
@@ -162,15 +163,15 @@ def test_changed_lists_are_refused(lists, tmp_path):
     for role in ("train", "test", "database"):
         with lzma.open(lists / "voc2012" / f"{role}.txt.xz", "rt") as file:
             (tmp_path / f"{role}.txt").write_text(file.read())
-    assert protocol("voc2012", lists=tmp_path, check_images=False).multi_label
+    assert load_protocol("voc2012", lists=tmp_path, check_images=False).multi_label
     lines = (tmp_path / "database.txt").read_text().splitlines()
     (tmp_path / "database.txt").write_text("\n".join(reversed(lines)))  # the order does not matter
-    assert protocol("voc2012", lists=tmp_path, check_images=False).multi_label
+    assert load_protocol("voc2012", lists=tmp_path, check_images=False).multi_label
     (tmp_path / "database.txt").write_text("\n".join([lines[0].replace("0", "1", 1), *lines[1:]]))
     with pytest.raises(DataError, match="of database are not the published ones"):
-        protocol("voc2012", lists=tmp_path, check_images=False)
+        load_protocol("voc2012", lists=tmp_path, check_images=False)
     (tmp_path / "database.txt").write_text("\n".join(lines[1:]))
     with pytest.raises(DataError, match="voc2012 has 6540 items in database, these files have 6539"):
-        protocol("voc2012", lists=tmp_path, check_images=False)
+        load_protocol("voc2012", lists=tmp_path, check_images=False)
     with pytest.raises(DataError, match="listed images are absent"):
-        protocol("voc2012", lists=lists / "voc2012", images=tmp_path)
+        load_protocol("voc2012", lists=lists / "voc2012", images=tmp_path)

@@ -4,9 +4,9 @@ import pickle
 import numpy as np
 import pytest
 
+from bitseek.data import PROTOCOLS, load_protocol
 from bitseek.data import landmarks as module
-from bitseek.data import protocol
-from bitseek.errors import DataError
+from bitseek.errors import BitseekError, DataError
 
 DATABASE = ["all_souls_1", "all_souls_2", "ashmolean_1", "ashmolean_2", "bodleian_1", "bodleian_2"]
 TRUTH = {
@@ -32,29 +32,29 @@ def oxford(tmp_path):
 
 
 def check(split, folder):
-    assert len(split.train) == 0 and split.denominator == "relevant" and split.at is None
+    assert len(split.train) == 0 and split.denominator == "relevant" and split.k is None
     names = [split.pool.key(i) for i in split.database]
     assert names == DATABASE
-    truth = split.ground_truth
-    assert truth.ap == "revisited"
+    truth = split.lists
+    assert truth.ap == "trapezoid"
     positives = {level: [list(row) for row in rows] for level, rows in truth.positives.items()}
-    ignored = {level: [list(row) for row in rows] for level, rows in truth.ignored.items()}
+    junk = {level: [list(row) for row in rows] for level, rows in truth.junk.items()}
     assert positives == {"easy": [[0, 1], []], "medium": [[0, 1, 2], [3, 4]], "hard": [[2], [3, 4]]}
-    assert ignored == {"easy": [[2, 5], [3, 4]], "medium": [[5], []], "hard": [[0, 1, 5], []]}
+    assert junk == {"easy": [[2, 5], [3, 4]], "medium": [[5], []], "hard": [[0, 1, 5], []]}
     np.testing.assert_array_equal(split.pool.images.rows(split.query), np.load(folder / "query.npy"))
     np.testing.assert_array_equal(split.pool.images.rows(split.database), np.load(folder / "database.npy"))
 
 
 def test_revisited_from_its_pickle_and_from_json(oxford, tmp_path):
-    split = module.revisited("roxford5k", tmp_path, 0)
+    split = module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
     check(split, oxford)
     (oxford / "gnd_roxford5k.pkl").unlink()
     (oxford / "gnd_roxford5k.json").write_text(json.dumps(TRUTH))
-    again = module.revisited("roxford5k", tmp_path, 0)
+    again = module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
     check(again, oxford)
     assert split.checksum == again.checksum
     with pytest.raises(DataError, match="roxford5k has 70 items in query, these files have 2"):
-        protocol("roxford5k", tmp_path)
+        load_protocol("roxford5k", tmp_path)
 
 
 def test_revisited_damaged(oxford, tmp_path):
@@ -67,27 +67,27 @@ def test_revisited_damaged(oxford, tmp_path):
     ]:
         truth.write_text(json.dumps(TRUTH | change))
         with pytest.raises(DataError, match=message):
-            module.revisited("roxford5k", tmp_path, 0)
+            module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
     truth.write_text("{")
-    with pytest.raises(DataError, match="is not JSON"):
-        module.revisited("roxford5k", tmp_path, 0)
+    with pytest.raises(BitseekError, match="is not JSON"):
+        module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
     truth.write_text(json.dumps(TRUTH))
     (oxford / "query.npy").write_bytes(b"half a file")
-    with pytest.raises(DataError, match=r"query\.npy is not an array"):
-        module.revisited("roxford5k", tmp_path, 0)
+    with pytest.raises(BitseekError, match=r"query\.npy is not an array"):
+        module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
     (oxford / "query.npy").unlink()
     with pytest.raises(DataError, match=r"there is no file .*query\.npy.* Put into"):
-        module.revisited("roxford5k", tmp_path, 0)
+        module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
 
 
-def test_the_ground_truth_is_not_executed(oxford, tmp_path):
+def test_the_lists_is_not_executed(oxford, tmp_path):
     class Evil:
         def __reduce__(self):
             return eval, (f"open({str(tmp_path / 'victim')!r}, 'w')",)
 
     (oxford / "gnd_roxford5k.pkl").write_bytes(pickle.dumps(TRUTH | {"x": Evil()}))
-    with pytest.raises(DataError, match=r"asks to run .*eval"):
-        module.revisited("roxford5k", tmp_path, 0)
+    with pytest.raises(BitseekError, match=r"asks to run .*eval"):
+        module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
     assert not (tmp_path / "victim").exists()
 
 
@@ -108,18 +108,18 @@ def gldv2(tmp_path):
 
 
 def test_gldv2(gldv2, tmp_path):
-    split = module.gldv2(tmp_path, 0)
+    split = module.gldv2(PROTOCOLS["gldv2"], tmp_path, 0)
     assert split.pool.classes == ("1", "7", "203")
-    assert split.pool.labels.tolist() == [1, 0, 1, 2, 0, -1, -1, -1, -1, -1, -1]
-    assert split.at == 100 and split.denominator == "min"
+    assert split.pool.labels.numbers.tolist() == [1, 0, 1, 2, 0, -1, -1, -1, -1, -1, -1]
+    assert split.k == 100 and split.denominator == "min"
     assert [split.pool.key(i) for i in split.query] == ["q1", "q2"]
-    relevant = [[split.pool.key(i) for i in row] for row in split.ground_truth.positives["all"]]
+    relevant = [[split.pool.key(i) for i in row] for row in split.lists.positives["all"]]
     assert relevant == [["i2"], ["i1", "i4"]]
-    assert all(np.isin(row, split.database).all() for row in split.ground_truth.positives["all"])
+    assert all(np.isin(row, split.database).all() for row in split.lists.positives["all"])
     np.testing.assert_array_equal(split.pool.images.rows(split.database), np.load(gldv2 / "index.npy"))
     assert isinstance(split.pool.images.parts[0], np.memmap)
     with pytest.raises(DataError, match="gldv2 has 1129 items in query, these files have 2"):
-        protocol("gldv2", tmp_path)
+        load_protocol("gldv2", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -135,4 +135,4 @@ def test_gldv2(gldv2, tmp_path):
 def test_gldv2_damaged(gldv2, tmp_path, file, text, message):
     (gldv2 / file).write_text(text)
     with pytest.raises(DataError, match=message):
-        module.gldv2(tmp_path, 0)
+        module.gldv2(PROTOCOLS["gldv2"], tmp_path, 0)

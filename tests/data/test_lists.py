@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bitseek.data import Paths, protocol
+from bitseek.data import load_protocol
 from bitseek.data.lists import read_list
 from bitseek.errors import DataError
+from bitseek.images import Paths
 
 
 def write(path, *lines, end="\n"):
@@ -112,8 +113,8 @@ def folder(tmp_path):
 
 
 def test_protocol_of_lists(folder, tmp_path):
-    split = protocol(f"lists:{folder}", root=tmp_path / "images", at=5)
-    assert split.multi_label and split.at == 5 and split.seed is None
+    split = load_protocol(f"lists:{folder}", root=tmp_path / "images", k=5)
+    assert split.multi_label and split.k == 5 and split.seed is None
     keys = {role: [split.pool.key(i) for i in getattr(split, role)] for role in ("train", "query", "database")}
     assert keys == {
         "train": ["im 1.png", "im 2.png"],
@@ -122,7 +123,7 @@ def test_protocol_of_lists(folder, tmp_path):
     }
     assert len(split.pool) == 5  # an image in two lists is one item
     assert split.queries_in_database == 1 and split.describe()["unlabelled"]["query"] == 1
-    np.testing.assert_array_equal(split.pool.multi_hot(split.query), [[1, 0], [0, 0]])
+    np.testing.assert_array_equal(split.pool.labels.multi_hot(split.query), [[1, 0], [0, 0]])
     assert isinstance(split.pool.images, Paths) and split.pool.images.rows(split.query)[0].is_file()
 
 
@@ -130,47 +131,45 @@ def test_absent_images_are_counted(folder, tmp_path):
     (tmp_path / "images" / "im 2.png").unlink()
     (tmp_path / "images" / "im 5.png").unlink()
     with pytest.raises(DataError, match=r"2 of 5 listed images are absent, for one .*im 2\.png"):
-        protocol(f"lists:{folder}", root=tmp_path / "images")
-    assert len(protocol(f"lists:{folder}", root=tmp_path / "images", check_images=False).pool) == 5
+        load_protocol(f"lists:{folder}", root=tmp_path / "images")
+    assert len(load_protocol(f"lists:{folder}", root=tmp_path / "images", check_images=False).pool) == 5
 
 
 def test_leaks_are_refused_with_their_number(folder):
     write(folder / "train.txt", "im 3.png 1 0", "im 4.png 0 0", "im 1.png 0 1")
     with pytest.raises(DataError, match="2 of 2 queries are training items"):
-        protocol(f"lists:{folder}", check_images=False)
+        load_protocol(f"lists:{folder}", check_images=False)
 
 
 def test_lists_that_disagree(folder):
     write(folder / "train.txt", "im 1.png 1 1", "im 2.png 1 1")
     with pytest.raises(DataError, match=r"disagree about the labels of 1 images, 'im 1\.png'"):
-        protocol(f"lists:{folder}", check_images=False)
+        load_protocol(f"lists:{folder}", check_images=False)
     write(folder / "train.txt", "im 1.png 0 1 0", "im 2.png 1 1 0")
     with pytest.raises(DataError, match="labels of different forms"):
-        protocol(f"lists:{folder}", check_images=False)
+        load_protocol(f"lists:{folder}", check_images=False)
     write(folder / "train.txt", "im 1.png 3", "im 2.png 4")
     with pytest.raises(DataError, match="labels of different forms"):
-        protocol(f"lists:{folder}", check_images=False)
+        load_protocol(f"lists:{folder}", check_images=False)
 
 
 def test_one_hot_lists_are_single_label(tmp_path):
     write(tmp_path / "train.txt", "a 0 1 0", "b 1 0 0")
     write(tmp_path / "test.txt", "c 0 0 1")
     write(tmp_path / "database.txt", "d 0 1 0")
-    split = protocol(f"lists:{tmp_path}", check_images=False)
-    assert (
-        not split.multi_label and split.pool.labels.tolist() == [1, 0, 2, 1] and split.pool.classes == ("0", "1", "2")
-    )
+    split = load_protocol(f"lists:{tmp_path}", check_images=False)
+    assert split.pool.labels.numbers.tolist() == [1, 0, 2, 1] and split.pool.classes == ("0", "1", "2")
     write(tmp_path / "train.txt", "a 1", "b 0")
     write(tmp_path / "test.txt", "c 2")
     write(tmp_path / "database.txt", "d 1")
-    indexed = protocol(f"lists:{tmp_path}", check_images=False)
+    indexed = load_protocol(f"lists:{tmp_path}", check_images=False)
     assert indexed.checksum == split.checksum
 
 
 def test_other_file_names_and_absent_lists(folder):
     (folder / "database.txt").rename(folder / "db.txt")
     with pytest.raises(DataError, match=r"there is no file .*database\.txt"):
-        protocol(f"lists:{folder}", check_images=False)
-    assert len(protocol(f"lists:{folder}", database="db.txt", check_images=False).database) == 3
-    split = protocol(f"lists:{folder}", database="train.txt", check_images=False)
+        load_protocol(f"lists:{folder}", check_images=False)
+    assert len(load_protocol(f"lists:{folder}", database="db.txt", check_images=False).database) == 3
+    split = load_protocol(f"lists:{folder}", database="train.txt", check_images=False)
     np.testing.assert_array_equal(split.train, split.database)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bitseek.data.plain_pickle import load_plain
-from bitseek.errors import DataError
+from bitseek.data._plain_pickle import load_plain
+from bitseek.errors import BitseekError
 
 PLAIN = {
     "list": [1, 2.5, None, True, "é", b"bytes", (1, (2,))],
@@ -79,7 +79,7 @@ def test_anything_else_is_refused(tmp_path, evil, protocol):
         arguments = tuple(a.format(victim) if isinstance(a, str) else a for a in arguments)
         evil = Evil(function, *arguments)
     (tmp_path / "evil.pkl").write_bytes(pickle.dumps([evil], protocol))
-    with pytest.raises(DataError, match=r"evil\.pkl"):
+    with pytest.raises(BitseekError, match=r"evil\.pkl"):
         load_plain(tmp_path / "evil.pkl")
     assert not victim.exists()
 
@@ -89,14 +89,14 @@ def test_truncated_absent_and_recursive(tmp_path):
     raw = pickle.dumps(PLAIN, 2)
     for cut in (0, 1, len(raw) // 2, len(raw) - 1):
         path.write_bytes(raw[:cut])
-        with pytest.raises(DataError, match=r"p\.pkl"):
+        with pytest.raises(BitseekError, match=r"p\.pkl"):
             load_plain(path)
-    with pytest.raises(DataError, match=r"absent\.pkl"):
+    with pytest.raises(BitseekError, match=r"absent\.pkl"):
         load_plain(tmp_path / "absent.pkl")
     loop = []
     loop.append(loop)
     path.write_bytes(pickle.dumps(loop))
-    with pytest.raises(DataError, match=r"p\.pkl"):
+    with pytest.raises(BitseekError, match=r"p\.pkl"):
         load_plain(path)
 
 
@@ -109,5 +109,5 @@ def test_damage_never_does_more_than_a_data_error(tmp_path, data):
     (tmp_path / "d.pkl").write_bytes(raw)
     try:
         load_plain(tmp_path / "d.pkl")
-    except DataError as error:
+    except BitseekError as error:
         assert "d.pkl" in str(error)

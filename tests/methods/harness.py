@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from tests.methods.oracles_classification import BITS, CLASSES, FEATURES, ITEMS, random, tensor
 
-from bitseek.methods import METHODS
-from bitseek.methods.base import Batch, Task
+from bitseek.methods import METHODS, Batch, Task, make_recipe
 
 
 def build(name, *, bits=BITS, classes=CLASSES, features=FEATURES, items=ITEMS, seed=3, **recipe):
@@ -14,7 +13,7 @@ def build(name, *, bits=BITS, classes=CLASSES, features=FEATURES, items=ITEMS, s
     torch.manual_seed(seed)
     multi = cls.card.labels == "multi"
     task = Task(features=features, bits=bits, classes=classes, items=items, multi_label=multi, seed=seed)
-    return cls(task, cls.recipe_class().changed(**recipe)).double().train()
+    return cls(task, make_recipe(cls, recipe)).double().train()
 
 
 def batch_of(logits, labels, features=None, items=ITEMS):

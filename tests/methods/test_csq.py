@@ -88,5 +88,5 @@ def test_saturated_bits_keep_a_finite_loss_and_a_gradient():
 @pytest.mark.parametrize("layers", [0, 1, 2])
 def test_head_has_the_layers_asked_for(layers):
     method = build("csq", hidden_layers=layers)
-    assert sum(isinstance(module, torch.nn.Linear) for module in method.head) == layers + 1
+    assert sum(isinstance(module, torch.nn.Linear) for module in method.head.modules()) == layers + 1
     assert method.head(tensor(random((3, 6)))).shape == (3, BITS)

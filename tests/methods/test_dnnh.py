@@ -9,8 +9,8 @@ from tests.methods.harness import batch_of, build, check_gradient, gradient, ter
 from tests.methods.oracles import mean, share, squared_distance, triplets
 from tests.methods.oracles_classification import BITS, FEATURES, LABELS, one_hot, random, tensor
 
-from bitseek.methods import METHODS
-from bitseek.methods.base import Batch, Task
+from bitseek.labels import Labels
+from bitseek.methods import METHODS, Batch, Task
 from bitseek.methods.dnnh import piecewise_threshold
 
 TRIPLETS = {
@@ -87,13 +87,13 @@ def test_the_head_is_a_small_layer_of_its_own_for_each_slice():
 
 def test_batches_are_triplets():
     labels = np.random.default_rng(0).integers(0, 5, 500)
-    batches = list(build("dnnh", batch_size=30).sample(labels, np.random.default_rng(1)))
+    batches = list(build("dnnh", batch_size=30).sample(Labels.of(labels), np.random.default_rng(1)))
     assert [len(batch) for batch in batches] == [30] * 16
     for batch in batches:
         anchors, positives, negatives = labels[batch].reshape(3, 10)
         assert (anchors == positives).all()
         assert (anchors != negatives).all()
-    assert [len(batch) for batch in build("dnnh").sample(labels[:20], np.random.default_rng(1))] == [18]
+    assert [len(batch) for batch in build("dnnh").sample(Labels.of(labels[:20]), np.random.default_rng(1))] == [18]
 
 
 @pytest.mark.parametrize("case", LABELS)
@@ -117,13 +117,15 @@ def test_gradient_of_all_triplets(case):
 
 
 def test_margins_are_a_little_above_a_quarter_of_the_bits():
-    assert [build("dnnh-resnet", bits=bits).margin for bits in (16, 64)] == [8, 20]
-    assert [build("dnnh", bits=bits).margin for bits in (16, 64)] == [2, 5]  # codes in [0, 1] instead of [-1, 1]
+    for name, margins in (("dnnh-resnet", [8, 20]), ("dnnh", [2, 5])):  # codes in [-1, 1], and in [0, 1]
+        for bits, margin in zip((16, 64), margins, strict=True):
+            labels = one_hot(0, 0, 1)
+            assert terms_of(build(name, bits=bits), np.zeros((3, bits)), labels) == {"triplet": margin}
 
 
 def test_ten_classes_of_eight_images():
     labels = np.repeat(np.arange(20), 30)
-    for batch in build("dnnh-resnet").sample(labels, np.random.default_rng(0)):
+    for batch in build("dnnh-resnet").sample(Labels.of(labels), np.random.default_rng(0)):
         counts = np.bincount(labels[batch], minlength=20)
         assert sorted(counts[counts > 0].tolist()) == [8] * 10
 

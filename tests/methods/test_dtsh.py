@@ -40,7 +40,9 @@ def test_gradient(case, itself):
 
 
 def test_the_margin_is_half_the_bits():
-    assert [build("dtsh", bits=bits).margin for bits in (12, 64)] == [6, 32]
+    for bits in (12, 64):
+        terms = terms_of(build("dtsh", bits=bits), np.zeros((6, bits)), LABELS["single"])
+        assert terms["likelihood"] == pytest.approx(softplus(bits / 2))
 
 
 def test_the_triplets_that_are_most_wrong_are_pushed_most():

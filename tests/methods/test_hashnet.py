@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from tests.methods.harness import batch_of, build, check_gradient, gradient, terms_of
-from tests.methods.oracles import balanced, batch_list, inner, softplus
+from tests.methods.oracles import balanced, bank_list, batch_list, inner, softplus
 from tests.methods.oracles_classification import BITS, CLASSES, LABELS, random
 
 ALPHA = 10 / BITS
@@ -35,14 +35,25 @@ def test_a_fixed_weight_of_similar_pairs(case, weights, factor):
     total = sum((factor if s else 1) * entropy(ALPHA)(u, v, s) for u, v, s in pairs)
     weight = sum(factor if s else 1 for *_, s in pairs)
     expected = total / weight if pairs else 0
-    assert terms_of(build("hashnet", weights=weights), logits, labels)["likelihood"] == pytest.approx(expected)
+    assert terms_of(build("hashnet", pair_weights=weights), logits, labels)["likelihood"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("case", LABELS)
+def test_pairs_with_the_memory_bank(case):
+    method, rows = build("hashnet", memory=True), {}
+    for seed, labels in enumerate([LABELS["several"], LABELS[case]]):
+        logits, index = random((len(labels), BITS), seed=seed), range(len(labels))
+        codes = np.tanh(logits)
+        rows |= {i: (codes[i], labels[i]) for i in index}
+        expected = balanced(bank_list(codes, labels, index, rows), entropy(ALPHA))
+        assert terms_of(method, logits, labels)["likelihood"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("case", LABELS)
 @pytest.mark.parametrize("weights", ["batch", "classes"])
 def test_gradient(case, weights):
     labels = LABELS[case]
-    check_gradient(build("hashnet", weights=weights), random((len(labels), BITS)), labels)
+    check_gradient(build("hashnet", pair_weights=weights), random((len(labels), BITS)), labels)
 
 
 def test_beta_grows_in_steps_from_1_to_that_of_the_released_code():

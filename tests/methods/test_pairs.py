@@ -7,9 +7,10 @@ from tests.methods.harness import batch_of
 from tests.methods.oracles import balanced, bank_list, batch_list, inner, mean, squared_distance, triplets
 from tests.methods.oracles_classification import BITS, CLASSES, ITEMS, LABELS, random, tensor
 
-from bitseek.methods.bank import MemoryBank
-from bitseek.methods.base import Batch
-from bitseek.methods.pairs import batch_pairs, batch_triplets, distance_to_signs, pair_entropy, squared_distances
+from bitseek.methods import Batch
+from bitseek.methods._losses import distance_to_signs
+from bitseek.methods._pairs import MemoryBank, batch_pairs, pair_entropy, squared_distances
+from bitseek.methods._triplets import batch_triplets
 
 
 @pytest.mark.parametrize("case", LABELS)

@@ -9,8 +9,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from bitseek.errors import BitseekError
-from bitseek.methods import METHODS
-from bitseek.methods.base import Task
+from bitseek.methods import METHODS, Task, make_recipe
 from bitseek.methods.itq import random_rotation, rotation
 
 PROJECTIONS = ["lsh", "pcah", "itq"]
@@ -26,7 +25,7 @@ def cloud(n=300, d=8, seed=0):
 def fitted(name, features, bits, seed=0, **recipe):
     cls = METHODS[name]
     task = Task(features=features.shape[1], bits=bits, classes=0, items=len(features), seed=seed)
-    method = cls(task, cls.recipe_class().changed(**recipe))
+    method = cls(task, make_recipe(cls, recipe))
     method.fit(features, torch.zeros(len(features), 0))
     return method.eval()
 

@@ -29,7 +29,7 @@ def slow(logits, labels, book, beta, margin, factor):
 @pytest.mark.parametrize("case", LABELS)
 def test_loss_is_that_of_a_slow_loop(case, factor):
     labels = LABELS[case]
-    method = build("relahash", factor=factor, batch_size=len(labels), beta=3.0, margin=0.4)
+    method = build("relahash", factor=factor, items=len(labels), beta=3.0, margin=0.4)
     logits = random((len(labels), BITS))
     expected = slow(logits, labels, method.codewords().numpy(), 3.0, 0.4, factor)
     assert terms_of(method, logits, labels) == pytest.approx({"relative": expected})

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitseek.errors import DataError
-from bitseek.methods.samplers import classes_by_images, drawn_triplets
+from bitseek.labels import Labels
+from bitseek.methods import _samplers
+
+
+def classes_by_images(labels, *arguments):
+    return _samplers.classes_by_images(Labels.of(labels), *arguments)
+
+
+def drawn_triplets(labels, *arguments):
+    return _samplers.drawn_triplets(Labels.of(labels), *arguments)
 
 
 def random(seed=0):

@@ -8,8 +8,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from bitseek.methods import METHODS
-from bitseek.methods.base import Task
+from bitseek.methods import METHODS, Task
 from bitseek.methods.spectral import slowest_modes
 
 

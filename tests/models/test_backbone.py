@@ -1,20 +1,22 @@
 """Backbones by name, with weights from files that are read and never executed."""
 
+import json
 import os
 import pickle
+import re
+import subprocess
+import sys
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from bitseek.errors import RunError
-from bitseek.models import Hasher, Transform, build_backbone
-from bitseek.models.backbone import TORCHVISION
+from bitseek.errors import BitseekError, RunError
+from bitseek.models import TORCHVISION, Preprocess, architecture, build_backbone, rebuild_backbone
 
 
 def image_batch(backbone, n=2):
-    side = backbone.transform.size
+    side = backbone.preprocess.size
     return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
@@ -29,20 +31,19 @@ def test_features_have_the_length_that_is_told(name, size, features):
     assert backbone(image_batch(backbone)).shape == (2, features)
 
 
-def test_the_models_own_transform_travels_with_it():
-    ours = build_backbone("mobilenetv2_100").transform
-    assert ours == Transform(size=224, crop=0.875, interpolation="bicubic")
+def test_the_models_own_preprocessing_travels_with_it():
+    ours = build_backbone("mobilenetv2_100").preprocess
+    assert ours == Preprocess(size=224, crop=0.875, interpolation="bicubic")
     changed = build_backbone("mobilenetv2_100", size=96, mean=0.5, std=0.5, interpolation="bilinear", pad_type="same")
-    assert changed.transform == Transform(size=96, crop=0.875, mean=(0.5,) * 3, std=(0.5,) * 3)
-    assert changed.options == {"pad_type": "same"}
-    assert build_backbone("vgg11_bn", size=32).transform.mean == Transform().mean and "vgg11_bn" in TORCHVISION
+    assert changed.preprocess == Preprocess(size=96, crop=0.875, mean=(0.5,) * 3, std=(0.5,) * 3)
+    assert changed.config.options == {"pad_type": "same"}
+    assert build_backbone("vgg11_bn", size=32).preprocess.mean == Preprocess().mean and "vgg11_bn" in TORCHVISION
 
 
 @pytest.mark.parametrize("name", ["resnet18", "alexnet"])
 @pytest.mark.parametrize("form", ["safetensors", "pt", "wrapped"])
 def test_weights_from_a_file(name, form, tmp_path):
-    torch.manual_seed(1)
-    source = build_backbone(name, size=64).eval()
+    source = build_backbone(name, size=64, seed=1).eval()
     state = {key: value.contiguous() for key, value in source.network.state_dict().items()}
     head = {"resnet18": "fc.weight", "alexnet": "classifier.6.weight"}[name]
     state[head] = torch.zeros(1000, 4)  # the classifier of the file is left out
@@ -90,15 +91,78 @@ def test_weights_that_do_not_fit_say_so(tmp_path):
         build_backbone("small-cnn", weights=tmp_path / "absent.safetensors")
 
 
-def test_without_a_network_the_error_says_what_to_do(monkeypatch):
-    import timm
+def test_without_a_network_the_error_is_quick_and_whole(tmp_path):
+    """In a process of its own: whose hub is an address where nothing listens, and whose cache is empty."""
+    code = """
+import time
+from bitseek.errors import RunError
+from bitseek.models import build_backbone
+started = time.monotonic()
+try:
+    build_backbone("resnet18", weights="pretrained")
+except RunError as error:
+    print(error)
+assert time.monotonic() - started < 30
+"""
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"the weights of resnet18 cannot be downloaded \(.*\); .* --weights FILE .* --weights none", done.stdout
+    )
+    assert "Retrying" not in done.stderr and "\n" not in done.stdout.strip()
 
-    def offline(*_, **__):
-        raise OSError("cannot reach the hub")
 
-    monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(RunError, match=r"cannot be downloaded .* --weights FILE"):
-        build_backbone("resnet18", weights="pretrained")
+def test_the_random_state_is_left_alone_and_the_seed_decides():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    one, same, other = (build_backbone("small-cnn", seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert one.config.digest == same.config.digest != other.config.digest
+    with pytest.raises(RunError):
+        build_backbone("resnet19")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def weights_file(tmp_path, name="resnet18", **metadata):
+    state = {k: v.contiguous() for k, v in build_backbone(name, seed=3).network.state_dict().items()}
+    save_file(state, tmp_path / "w.safetensors", metadata=metadata or None)
+    return tmp_path / "w.safetensors"
+
+
+def test_settings_that_belong_to_a_weights_file_are_read_with_it(tmp_path):
+    path = weights_file(tmp_path, bitseek=json.dumps({"mean": 0.5, "std": 0.25, "size": 96}))
+    inside = build_backbone("resnet18", weights=path)
+    assert inside.preprocess.mean == (0.5,) * 3 and inside.preprocess.size == 96
+    path.with_name("w.safetensors.json").write_text(json.dumps({"mean": 0.1, "act_layer": "relu"}))
+    beside = build_backbone("resnet18", weights=path, mean=0.2)
+    assert beside.preprocess.mean == (0.2,) * 3 and beside.preprocess.std != (0.25,) * 3
+    assert beside.config.options == {"act_layer": "relu"}
+    path.with_name("w.safetensors.json").write_text("[1]")
+    with pytest.raises(RunError, match="no JSON object"):
+        build_backbone("resnet18", weights=path)
+
+
+def test_a_configuration_gives_the_same_backbone_again(tmp_path):
+    path = weights_file(tmp_path)
+    built = build_backbone("resnet18", weights=path, size=48, mean=0.5)
+    assert type(built.config)(**built.config.model_dump(mode="json")) == built.config
+    again = rebuild_backbone(built.config)
+    assert again.config == built.config
+    empty = architecture(built.config)
+    empty.load_state_dict(built.state_dict())
+    images = image_batch(built)
+    assert torch.equal(empty.eval()(images), again.eval()(images))
+    random = build_backbone("small-cnn", seed=4)
+    assert rebuild_backbone(random.config).config.digest == random.config.digest
+    moved = path.rename(tmp_path / "moved.safetensors")
+    with pytest.raises(RunError, match="no weights file"):
+        rebuild_backbone(built.config)
+    assert rebuild_backbone(built.config, moved).config.digest == built.config.digest
+    other = {k: v.contiguous() + 1 for k, v in built.network.state_dict().items()}
+    save_file(other, moved)
+    with pytest.raises(RunError, match="not those that were used"):
+        rebuild_backbone(built.config, moved)
 
 
 def test_no_such_backbone_names_near_ones():
@@ -106,6 +170,12 @@ def test_no_such_backbone_names_near_ones():
         build_backbone("resnet19")
     with pytest.raises(RunError, match="does not take the options"):
         build_backbone("resnet18", no_such_option=3)
+    with pytest.raises(RunError, match="small-cnn has no option 'depth'"):
+        build_backbone("small-cnn", depth=3)
+    with pytest.raises(BitseekError, match="size of Preprocess"):
+        build_backbone("small-cnn", size=0)
+    with pytest.raises(RunError, match="does not take images of 2 × 2"):
+        build_backbone("vgg11", size=2)
 
 
 def test_the_shared_weights_know_imagenet_sized_images(shared_data):
@@ -113,16 +183,5 @@ def test_the_shared_weights_know_imagenet_sized_images(shared_data):
     backbone = build_backbone(
         "mobilenetv2_100", weights=path, size=64, pad_type="same", mean=0.5, std=0.5, interpolation="bilinear"
     )
-    hasher = Hasher(backbone, torch.nn.Linear(1280, 8), 8)
-    codes = hasher.encode([np.zeros((70, 90, 3), np.uint8), np.full((64, 64), 255, np.uint8)])
-    assert len(codes) == 2 and codes[0] != codes[1]
-
-
-def test_a_code_does_not_depend_on_its_batch():
-    torch.manual_seed(0)
-    hasher = Hasher(build_backbone("small-cnn"), torch.nn.Linear(256, 32), 32)
-    images = list(np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), np.uint8))
-    together = hasher.logits(images)
-    one_by_one = np.concatenate([hasher.logits([image]) for image in images])
-    assert np.allclose(together, one_by_one, atol=1e-5)
-    assert len(hasher.encode([])) == 0 and len(hasher.encode([]).words) == 0
+    features = backbone.eval()(torch.stack([torch.full((3, 64, 64), value) for value in (-1.0, 1.0)]))
+    assert features.shape == (2, 1280) and not torch.allclose(features[0], features[1])

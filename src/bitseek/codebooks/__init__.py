@@ -1,23 +1,21 @@
-"""Codebooks: the C codewords of a task, drawn or constructed so that no two classes are too close.
+"""Codebooks: the C codewords of a task, one for each class, far apart from one another.
 
->>> book = codebook("spread", classes=10, bits=64, seed=1)
+>>> book = make_codebook("spread", classes=10, bits=64, seed=1)
 >>> book.minimum_distance, book.upper_bound
 (35, 35)
->>> codebook("O", classes=10, bits=64).name
+>>> make_codebook("O", classes=10, bits=64).name
 'max-distance'
 """
 
 from collections.abc import Callable
 from types import MappingProxyType
 
-from bitseek.codebooks.bernoulli import bernoulli
-from bitseek.codebooks.codebook import Codebook
-from bitseek.codebooks.hadamard import hadamard
-from bitseek.codebooks.max_distance import max_distance
-from bitseek.codebooks.spread import spread
+from bitseek.codebooks._codebook import Codebook
+from bitseek.codebooks._published import bernoulli, hadamard, max_distance
+from bitseek.codebooks._spread import spread
 from bitseek.errors import BitseekError
 
-__all__ = ["ALIASES", "CODEBOOKS", "Codebook", "codebook"]
+__all__ = ["CODEBOOKS", "Codebook", "make_codebook"]
 
 CODEBOOKS: MappingProxyType[str, Callable[[int, int, int], Codebook]] = MappingProxyType(
     {"bernoulli": bernoulli, "max-distance": max_distance, "hadamard": hadamard, "spread": spread}
@@ -27,7 +25,7 @@ ALIASES = MappingProxyType(
 )
 
 
-def codebook(name: str, classes: int, bits: int, seed: int = 0) -> Codebook:
+def make_codebook(name: str, classes: int, bits: int, seed: int = 0) -> Codebook:
     """The codebook of this name.
 
     Args:

@@ -1,25 +1,15 @@
-"""Data sets and their splits, under names: `protocol("cifar10-1")`."""
+"""Data sets and their splits, under names: `load_protocol("cifar10-1")`."""
 
+from bitseek.data._pool import Pool
+from bitseek.data._protocol import ROLES as ROLES
+from bitseek.data._protocol import Protocol, RelevanceLists
+from bitseek.data._protocol import load_split as load_split
+from bitseek.data._registry import OWN_PROTOCOLS as OWN_PROTOCOLS
+from bitseek.data._registry import PROTOCOLS, load_protocol
+from bitseek.data._registry import Origin as Origin
+from bitseek.data._sources import data_root as data_root
+from bitseek.data._spec import ProtocolSpec as ProtocolSpec
 from bitseek.data.features import save_features
-from bitseek.data.pool import Features, Images, Paths, Pixels, Pool
-from bitseek.data.protocol import GroundTruth, Protocol, load_split
-from bitseek.data.registry import OWN_PROTOCOLS, PROTOCOLS, protocol
-from bitseek.data.sources import data_root
-from bitseek.data.spec import ProtocolSpec
+from bitseek.data.folder import describe_folder as describe_folder
 
-__all__ = [
-    "OWN_PROTOCOLS",
-    "PROTOCOLS",
-    "Features",
-    "GroundTruth",
-    "Images",
-    "Paths",
-    "Pixels",
-    "Pool",
-    "Protocol",
-    "ProtocolSpec",
-    "data_root",
-    "load_split",
-    "protocol",
-    "save_features",
-]
+__all__ = ["PROTOCOLS", "Pool", "Protocol", "RelevanceLists", "load_protocol", "save_features"]

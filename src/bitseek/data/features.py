@@ -1,5 +1,6 @@
 """`features:FILE.npz`: features computed before, with their labels and split, so that a head trains in seconds."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -7,19 +8,21 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from bitseek.data.pool import Features, Pool
-from bitseek.data.protocol import ROLES, Protocol
-from bitseek.data.spec import ProtocolSpec
+from bitseek._files import read_npz, write_npz
+from bitseek.data._pool import Pool
+from bitseek.data._protocol import ROLES, Protocol
+from bitseek.data._spec import CutOff, ProtocolSpec
 from bitseek.errors import BitseekError, DataError
-from bitseek.npz import read_npz, write_npz
-
-NEEDS = (
-    "Give an .npz file with features (n, D) float32, labels (n,) integers or (n, C) multi-hot, and the index arrays "
-    "train, query, database; `bitseek features` writes one"
-)
+from bitseek.images import Features, as_features
+from bitseek.labels import Labels
 
 
-def save_features(path: str | os.PathLike[str], protocol: Protocol, features: Float32[np.ndarray, "n D"]) -> None:
+def save_features(
+    path: str | os.PathLike[str],
+    protocol: Protocol,
+    features: Float32[np.ndarray, "n D"],
+    backbone: dict[str, Any] | None = None,
+) -> None:
     """Write features of a protocol's whole pool, with its labels, names and split; atomically.
 
     What `load` makes of it has the checksum of `protocol`.
@@ -28,84 +31,74 @@ def save_features(path: str | os.PathLike[str], protocol: Protocol, features: Fl
         path: the .npz file.
         protocol: whose split goes with them.
         features: (n, D) float32, one row for each item of `protocol.pool`.
+        backbone: what computed them (name, options, weights and their digest, preprocessing), values that JSON can
+            hold; a head that is trained on the features can then take images, too.
 
     Raises:
+        ShapeError: features of another shape or type, or NaN or infinite.
         DataError: another number of rows, or a protocol with relevance lists.
         BitseekError: the file cannot be written.
     """
-    pool = protocol.pool
+    pool, features = protocol.pool, as_features(features)
     if len(features) != len(pool):
         raise DataError(f"the pool of {protocol.name} has {len(pool)} items, got features of {len(features)}")
-    if protocol.ground_truth is not None:
+    if protocol.lists is not None:
         raise DataError(f"{protocol.name} has relevance lists, which a file of features cannot hold")
+    try:
+        described = json.dumps(backbone)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the backbone is described by what JSON can hold: {error}") from error
     arrays: dict[str, Any] = {role: getattr(protocol, role) for role in ROLES}
-    arrays |= {"features": features, "labels": pool.labels, "classes": np.array(pool.classes, np.str_)}
-    arrays |= {"name": protocol.name, "keys": np.array(pool.keys_of(), np.str_)}
-    arrays |= {"at": protocol.at or 0, "seed": -1 if protocol.seed is None else protocol.seed}
+    arrays |= {"features": features, "labels": pool.labels.numbers if pool.labels.single else pool.labels.multi_hot()}
+    arrays |= {"classes": np.array(pool.classes, np.str_), "keys": np.array(pool.keys_of(), np.str_)}
+    arrays |= {"name": protocol.name, "pool": pool.name, "mirror": pool.mirror, "backbone": described}
+    arrays |= {"k": protocol.k or 0, "seed": -1 if protocol.seed is None else protocol.seed}
     arrays |= {"denominator": protocol.denominator}
     write_npz(path, **arrays)
 
 
-def load(path: Path, seed: int, at: int | None = None) -> Protocol:
+def load(spec: ProtocolSpec, path: Path, seed: int, k: CutOff = None) -> Protocol:
     """The protocol of a file of features; nothing is drawn.
 
     Args:
+        spec: of this protocol.
         path: the .npz file; see `save_features`. Only features, labels, train, query and database must be there.
         seed: not used.
-        at: R of mAP@R; None for what the file says, which by default is all.
+        k: the cut-off of mAP@k; None for what the file says, which by default is all.
     """
     try:
         arrays = read_npz(path)
     except BitseekError as error:
-        raise DataError(f"{error}. {NEEDS}") from error
+        raise DataError(f"{error}. {spec.needs}") from error
     absent = [name for name in ("features", "labels", *ROLES) if name not in arrays]
     if absent:
-        raise DataError(f"{path} has no array {', '.join(absent)}. {NEEDS}")
-    features = arrays["features"]
-    if not np.issubdtype(features.dtype, np.floating):
-        raise DataError(f"{path}: features are real numbers, got {features.dtype}. {NEEDS}")
-    labels, width = _labels(path, arrays["labels"])
-    classes = tuple(arrays["classes"].tolist()) if "classes" in arrays else tuple(str(c) for c in range(width))
-    keys = tuple(arrays["keys"].tolist()) if "keys" in arrays else None
-    pool = Pool(Features((features.astype(np.float32, copy=False),)), labels, classes, keys)
-    stored_seed = int(arrays.get("seed", -1))
-    train, query, database = (_indices(path, role, arrays[role]) for role in ROLES)
-    return Protocol(
-        str(arrays["name"]) if "name" in arrays else f"features:{path}",
-        pool,
-        train,
-        query,
-        database,
-        at=at or int(arrays.get("at", 0)) or None,
-        seed=None if stored_seed < 0 else stored_seed,
-        denominator=str(arrays.get("denominator", "retrieved")),  # type: ignore[arg-type]
-    )
+        raise DataError(f"{path} has no array {', '.join(absent)}. {spec.needs}")
+    try:
+        labels = Labels.of(arrays["labels"])
+        said = {name: arrays[name].item() for name in _SAID if name in arrays}
+        if odd := [name for name, value in said.items() if type(value) is not _SAID[name]]:
+            raise ValueError(f"{odd[0]} cannot be {said[odd[0]]!r:.80}")
+        classes = tuple(arrays["classes"].tolist()) if "classes" in arrays else tuple(map(str, range(labels.classes)))
+        keys = tuple(arrays["keys"].tolist()) if "keys" in arrays else None
+        backbone = json.loads(said.get("backbone", "null"))
+        if not isinstance(backbone, dict | None):
+            raise ValueError("the backbone is described by a JSON object")
+        name, seed = said.get("name", f"features:{path}"), said.get("seed", -1)
+        images = Features((as_features(arrays["features"]),), backbone)
+        pool = Pool(images, labels, classes, keys, said.get("mirror", True), said.get("pool", name))
+        return Protocol(
+            name,
+            pool,
+            arrays["train"],
+            arrays["query"],
+            arrays["database"],
+            k=k or said.get("k", 0) or None,
+            seed=None if seed < 0 else seed,
+            denominator=said.get("denominator", "retrieved"),
+        )
+    except (BitseekError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: {error}") from error
 
 
-def _labels(path: Path, labels: np.ndarray) -> tuple[np.ndarray, int]:
-    """Labels as a pool has them, and the number of classes that they need."""
-    if labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer):
-        return labels.astype(np.int64), int(labels.max(initial=-1)) + 1
-    if labels.ndim == 2 and ((labels == 0) | (labels == 1)).all():
-        return labels.astype(np.bool_), labels.shape[1]
-    raise DataError(f"{path}: labels are (n,) integers or (n, C) of 0 and 1, got {labels.shape} {labels.dtype}")
-
-
-def _indices(path: Path, role: str, indices: np.ndarray) -> np.ndarray:
-    if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
-        raise DataError(f"{path}: {role} is (m,) integers, the rows of its items, got {indices.shape} {indices.dtype}")
-    return indices.astype(np.int64)
-
-
-SPECS = (
-    ProtocolSpec(
-        name="features",
-        argument="FILE.npz",
-        summary="features, labels and split in one file, as `bitseek features` writes it",
-        citation="your own data",
-        sizes=None,
-        at=None,
-        needs=NEEDS,
-        load=load,
-    ),
-)
+_SAID = {"name": str, "pool": str, "mirror": bool, "backbone": str, "k": int, "seed": int, "denominator": str}
+"""Optional arrays without axes, and what they hold."""

@@ -1,32 +1,25 @@
 """Data sets that say their own split in their own files: CUB-200-2011, Stanford Dogs, Stanford Online Products."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bitseek.data.pool import Paths, Pool
-from bitseek.data.protocol import Protocol
-from bitseek.data.sources import require
-from bitseek.data.spec import ProtocolSpec
-from bitseek.errors import DataError, MissingExtra
-
-CUB_NEEDS = "Unpack CUB_200_2011.tgz (data.caltech.edu) into ROOT, as ROOT/CUB_200_2011/images.txt and so on"
-DOGS_NEEDS = (
-    "Unpack images.tar and lists.tar of Stanford Dogs (vision.stanford.edu/aditya86/ImageNetDogs) into "
-    "ROOT/StanfordDogs, as Images/…, train_list.mat and test_list.mat"
-)
-SOP_NEEDS = (
-    "Unpack Stanford_Online_Products.zip (cvgl.stanford.edu/projects/lifted_struct) into ROOT, as "
-    "ROOT/Stanford_Online_Products/Ebay_train.txt and so on"
-)
+from bitseek._files import parse
+from bitseek.data._pool import Pool
+from bitseek.data._protocol import Protocol
+from bitseek.data._sources import require, require_images
+from bitseek.data._spec import ProtocolSpec
+from bitseek.errors import DataError
+from bitseek.images import Paths
 
 
-def cub200(root: Path, seed: int, check_images: bool = True) -> Protocol:
-    """The official test set asks; the official training set trains and is searched."""
+def cub200(spec: ProtocolSpec, root: Path, seed: int, check_images: bool = True) -> Protocol:
+    """The official test set has the queries; the official training set trains and is searched."""
     folder = root / "CUB_200_2011"
     names = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
-    require([folder / name for name in names], CUB_NEEDS.replace("ROOT", str(root)))
+    require([folder / name for name in names], spec.needs, root)
     paths, owners, in_train, classes = (_table(folder / name) for name in names)
     if not paths.keys() == owners.keys() == in_train.keys():
         raise DataError(f"{folder}: images.txt, image_class_labels.txt and train_test_split.txt list different images")
@@ -38,141 +31,102 @@ def cub200(root: Path, seed: int, check_images: bool = True) -> Protocol:
     labels = np.array([numbers[owners[i]] for i in ids], np.int64)
     training = np.array([in_train[i] == "1" for i in ids])
     images = Paths(folder / "images", tuple(paths[i] for i in ids))
-    return _official("cub200", Pool(images, labels, tuple(classes.values())), training, check_images)
+    return _official(spec, images, labels, tuple(classes.values()), training, check_images)
 
 
-def dogs(root: Path, seed: int, check_images: bool = True) -> Protocol:
-    """The official test set asks; the official training set trains and is searched."""
+def dogs(spec: ProtocolSpec, root: Path, seed: int, check_images: bool = True) -> Protocol:
+    """The official test set has the queries; the official training set trains and is searched."""
     folder = root / "StanfordDogs"
     lists = [folder / "train_list.mat", folder / "test_list.mat"]
-    require(lists, DOGS_NEEDS.replace("ROOT", str(root)))
-    parts = [_matlab_list(path) for path in lists]
-    relative = tuple(path for paths, _ in parts for path in paths)
-    labels = np.concatenate([labels for _, labels in parts]) - 1  # 1 … 120 in the file
-    training = np.arange(len(relative)) < len(parts[0][0])
-    breeds = dict(zip(labels.tolist(), (path.split("/")[0] for path in relative), strict=True))
-    classes = tuple(breeds.get(label, str(label)) for label in range(int(labels.max()) + 1))
-    return _official("dogs", Pool(Paths(folder / "Images", relative), labels, classes), training, check_images)
+    require(lists, spec.needs, root)
+    (train, test), labels_of = zip(
+        *(parse(path, "a list of Stanford Dogs", _matlab_list) for path in lists), strict=True
+    )
+    images, labels = Paths(folder / "Images", (*train, *test)), np.concatenate(labels_of)
+    training = np.arange(len(images)) < len(train)
+    return _official(spec, images, labels, _folders(images, labels), training, check_images)
 
 
-def sop(root: Path, seed: int, check_images: bool = True) -> Protocol:
-    """Products: the official test set asks and is searched (each query without itself); its products are new.
+def sop(spec: ProtocolSpec, root: Path, seed: int, check_images: bool = True) -> Protocol:
+    """Products: the official test set has the queries and is searched, each query without itself.
 
     The official training set trains, on other products than are tested (Song et al. 2016).
     """
-    images, products, _, training = _sop_files(root)
-    pool = Pool(images, products, tuple(f"product {number}" for number in range(1, int(products.max()) + 2)))
-    _require_images("sop", pool, check_images)
-    test = np.flatnonzero(~training)
-    return Protocol("sop", pool, np.flatnonzero(training), test, test, at=100)
+    images, products, _, training = _sop_files(spec, root)
+    names = tuple(f"product {number}" for number in range(1, int(products.max()) + 2))
+    official = _official(spec, images, products, names, training, check_images)
+    return replace(official, database=official.query)
 
 
-def sop_12(root: Path, seed: int, check_images: bool = True) -> Protocol:
-    """The 12 kinds of product: the official test set asks, the official training set trains and is searched."""
-    images, _, kinds, training = _sop_files(root)
-    names = dict(
-        zip(kinds.tolist(), (path.split("/")[0].removesuffix("_final") for path in images.relative), strict=True)
-    )
-    classes = tuple(names.get(label, str(label)) for label in range(int(kinds.max()) + 1))
-    return _official("sop-12", Pool(images, kinds, classes), training, check_images, at=1000)
+def sop_12(spec: ProtocolSpec, root: Path, seed: int, check_images: bool = True) -> Protocol:
+    """The 12 kinds of product: queries are the official test set, the official training set trains and is searched."""
+    images, _, kinds, training = _sop_files(spec, root)
+    names = tuple(name.removesuffix("_final") for name in _folders(images, kinds))
+    return _official(spec, images, kinds, names, training, check_images)
 
 
-def _official(name: str, pool: Pool, training: np.ndarray, check_images: bool, at: int | None = None) -> Protocol:
-    _require_images(name, pool, check_images)
+def _official(
+    spec: ProtocolSpec,
+    images: Paths,
+    labels: np.ndarray,
+    classes: tuple[str, ...],
+    training: np.ndarray,
+    check_images: bool,
+) -> Protocol:
+    """Queries are what is not for training; what trains is searched."""
+    require_images(spec.name, images, check_images)
     train, query = np.flatnonzero(training), np.flatnonzero(~training)
-    return Protocol(name, pool, train, query, train, at=at)
+    return Protocol(spec.name, Pool(images, labels, classes, name=spec.data_set), train, query, train, k=spec.k)
 
 
-def _require_images(name: str, pool: Pool, check_images: bool) -> None:
-    if check_images and isinstance(pool.images, Paths):
-        absent = [path for path in pool.images.rows(slice(None)) if not path.is_file()]
-        if absent:
-            raise DataError(f"{name}: {len(absent)} of {len(pool)} images are absent, for one {absent[0]}")
+def _folders(images: Paths, labels: np.ndarray) -> tuple[str, ...]:
+    """Names of the classes: the folder in which their images lie."""
+    names = dict(zip(labels.tolist(), (path.split("/")[0] for path in images.relative), strict=True))
+    return tuple(names.get(label, str(label)) for label in range(int(labels.max()) + 1))
+
+
+def _fields(path: Path, count: int) -> list[list[str]]:
+    """The fields of each line, the last of which may have blanks."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = [line.split(maxsplit=count - 1) for line in lines if line.strip()]
+    short = [i for i, row in enumerate(rows) if len(row) < count]
+    if short or not rows:
+        raise ValueError(f"row {short[0] + 1} has fewer than {count} fields" if short else "it is empty")
+    return rows
 
 
 def _table(path: Path) -> dict[str, str]:
-    """Lines of two fields, the second of which may have blanks."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return dict(line.split(maxsplit=1) for line in lines if line.strip())
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path} is damaged; its lines have a number and a value: {error}") from error
+    """Numbers and values, one pair a line."""
+    return parse(path, "a table of numbers and values", lambda path: dict(_fields(path, 2)))
 
 
 def _matlab_list(path: Path) -> tuple[list[str], np.ndarray]:
-    """`file_list` and `labels` of a .mat file."""
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise MissingExtra("scipy", "train") from error
-    try:
-        contents: dict[str, Any] = loadmat(path)
-        files = [str(cell.item()) for cell in contents["file_list"].ravel()]
-        labels = contents["labels"].ravel().astype(np.int64)
-        if len(files) != len(labels):
-            raise ValueError(f"{len(files)} files, {len(labels)} labels")
-    # loadmat raises nearly anything on a damaged file.
-    except Exception as error:
-        raise DataError(f"{path} is not a list of Stanford Dogs: {error}") from error
+    """`file_list` and `labels` of a .mat file, which count from 1."""
+    from scipy.io import loadmat
+
+    contents: dict[str, Any] = loadmat(path)
+    files = [str(cell.item()) for cell in contents["file_list"].ravel()]
+    labels = contents["labels"].ravel().astype(np.int64) - 1
+    if len(files) != len(labels):
+        raise ValueError(f"{len(files)} files, {len(labels)} labels")
     return files, labels
 
 
-def _sop_files(root: Path) -> tuple[Paths, np.ndarray, np.ndarray, np.ndarray]:
+def _sop_list(path: Path) -> tuple[list[str], np.ndarray]:
+    """Paths, and (n, 2) product and kind of each, which count from 1."""
+    header, *rows = _fields(path, 4)
+    if header != ["image_id", "class_id", "super_class_id", "path"]:
+        raise ValueError(f"its first line is {' '.join(header)}")
+    return [row[3] for row in rows], np.array([row[1:3] for row in rows], np.int64).reshape(-1, 2) - 1
+
+
+def _sop_files(spec: ProtocolSpec, root: Path) -> tuple[Paths, np.ndarray, np.ndarray, np.ndarray]:
     """Images, product and kind of each (from 0), and whether it is in the training set."""
     folder = root / "Stanford_Online_Products"
     files = [folder / "Ebay_train.txt", folder / "Ebay_test.txt"]
-    require(files, SOP_NEEDS.replace("ROOT", str(root)))
-    rows: list[list[str]] = []
-    counts = []
-    for file in files:
-        header, *part = [line.split(maxsplit=3) for line in file.read_text(encoding="utf-8").splitlines()] or [[]]
-        if header != ["image_id", "class_id", "super_class_id", "path"] or any(len(row) != 4 for row in part):
-            raise DataError(f"{file} is damaged; its lines have image_id, class_id, super_class_id and path")
-        rows += part
-        counts.append(len(part))
-    try:
-        numbers = np.array([row[1:3] for row in rows], np.int64).reshape(-1, 2) - 1
-    except ValueError as error:
-        raise DataError(f"{files[0]} or {files[1]} is damaged: {error}") from error
-    images = Paths(folder, tuple(row[3] for row in rows))
-    return images, numbers[:, 0].copy(), numbers[:, 1].copy(), np.arange(len(rows)) < counts[0]
-
-
-SPECS = (
-    ProtocolSpec(
-        name="cub200",
-        summary="200 bird species; queries = official test set, database = training items = official training set",
-        citation="Wah et al. 2011, CUB-200-2011; the split is the official one",
-        sizes=(5_994, 5_794, 5_994),
-        at=None,
-        needs=CUB_NEEDS,
-        load=cub200,
-    ),
-    ProtocolSpec(
-        name="dogs",
-        summary="120 dog breeds; queries = official test set, database = training items = official training set",
-        citation="Khosla et al. 2011, Stanford Dogs; the split is the official one",
-        sizes=(12_000, 8_580, 12_000),
-        at=None,
-        needs=DOGS_NEEDS,
-        load=dogs,
-    ),
-    ProtocolSpec(
-        name="sop",
-        summary="22,634 products; queries = database = official test set, whose products are not trained on, mAP@100",
-        citation="Song et al. 2016, Stanford Online Products; the split is the official one",
-        sizes=(59_551, 60_502, 60_502),
-        at=100,
-        needs=SOP_NEEDS,
-        load=sop,
-    ),
-    ProtocolSpec(
-        name="sop-12",
-        summary="12 kinds of product; queries = official test set, database = training items = training set, mAP@1000",
-        citation="Song et al. 2016, Stanford Online Products; the split is the official one, FIRe's lists differ",
-        sizes=(59_551, 60_502, 59_551),
-        at=1000,
-        needs=SOP_NEEDS,
-        load=sop_12,
-    ),
-)
+    require(files, spec.needs, root)
+    (train, test), numbers = zip(
+        *(parse(file, "a list of Stanford Online Products", _sop_list) for file in files), strict=True
+    )
+    products, kinds = np.concatenate(numbers).T.copy()
+    return Paths(folder, (*train, *test)), products, kinds, np.arange(len(products)) < len(train)

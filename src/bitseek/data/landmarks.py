@@ -2,41 +2,30 @@
 
 Relevance is given by lists, not by labels. Descriptors are `.npy` files (n, D) float32 that stay on disk and are
 memory-mapped. The ground truth of revisited Oxford and Paris is published as a pickle; it is read by
-`bitseek.data.plain_pickle`, which runs nothing, or from the same contents as JSON.
+`load_plain`, which runs nothing, or from the same contents as JSON.
 """
 
 import csv
-import functools
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from bitseek.data.plain_pickle import load_plain
-from bitseek.data.pool import Features, Pool
-from bitseek.data.protocol import GroundTruth, Protocol
-from bitseek.data.sources import require
-from bitseek.data.spec import ProtocolSpec
+from bitseek._files import parse, read_json
+from bitseek.data._plain_pickle import load_plain
+from bitseek.data._pool import Pool
+from bitseek.data._protocol import Protocol, RelevanceLists
+from bitseek.data._sources import require
+from bitseek.data._spec import ProtocolSpec
 from bitseek.errors import DataError
-
-GLDV2_NEEDS = (
-    "Put into ROOT/gldv2: train.npy, query.npy and index.npy, descriptors (n, D) float32; train_labels.npy, the "
-    "landmark of each training row; query_ids.txt and index_ids.txt, the image id of each row, one a line; and "
-    "retrieval_solution_v2.1.csv (github.com/cvdfoundation/google-landmark)"
-)
-REVISITED_NEEDS = (
-    "Put into ROOT/{name}: database.npy and query.npy, descriptors (n, D) float32 in the order of imlist and qimlist; "
-    "and gnd_{name}.pkl (cmp.felk.cvut.cz/revisitop), or its contents as gnd_{name}.json"
-)
+from bitseek.images import Features
 
 
-def gldv2(root: Path, seed: int) -> Protocol:
-    """The 1,129 counted test images ask the index; GLDv2-clean trains (Weyand et al. 2020)."""
+def gldv2(spec: ProtocolSpec, root: Path, seed: int) -> Protocol:
+    """The 1,129 counted test images are the queries, the index is searched, GLDv2-clean trains (Weyand et al. 2020)."""
     folder = root / "gldv2"
     names = ("train.npy", "query.npy", "index.npy", "train_labels.npy", "query_ids.txt", "index_ids.txt")
     solution = folder / "retrieval_solution_v2.1.csv"
-    require([*(folder / name for name in names), solution], GLDV2_NEEDS.replace("ROOT", str(root)))
+    require([*(folder / name for name in names), solution], spec.needs, root)
     train, query, index, landmarks = (_mapped(folder / name) for name in names[:4])
     query_ids, index_ids = ((folder / name).read_text(encoding="utf-8").split() for name in names[4:])
     for file, rows, ids in (("train_labels.npy", train, landmarks), ("query_ids.txt", query, query_ids),
@@ -55,37 +44,37 @@ def gldv2(root: Path, seed: int) -> Protocol:
     none = np.full(len(query) + len(index), -1)
     pool = Pool(
         Features((train, query, index)),
-        np.concatenate([labels, none]).astype(np.int64),
+        np.concatenate([labels, none]),
         tuple(str(name) for name in names_of_classes.tolist()),
         keys=(*(f"train/{row}" for row in range(len(train))), *query_ids, *index_ids),
+        name=spec.data_set,
     )
     nothing = tuple(np.empty(0, np.int64) for _ in query_ids)
     return Protocol(
-        "gldv2",
+        spec.name,
         pool,
         np.arange(len(train)),
         np.arange(len(train), start),
         np.arange(start, start + len(index)),
-        at=100,
+        k=spec.k,
         denominator="min",
-        ground_truth=GroundTruth({"all": tuple(relevant[image] for image in query_ids)}, {"all": nothing}),
+        lists=RelevanceLists({"all": tuple(relevant[image] for image in query_ids)}, {"all": nothing}),
     )
 
 
-def revisited(name: str, root: Path, seed: int) -> Protocol:
+def revisited(spec: ProtocolSpec, root: Path, seed: int) -> Protocol:
     """70 queries with lists of easy, hard and junk images (Radenović et al. 2018). Nothing is trained on.
 
-    Easy: easy images count, hard and junk ones are ignored. Medium: easy and hard count, junk is ignored.
-    Hard: hard images count, easy and junk ones are ignored.
+    Easy: easy images count, hard and junk ones are left out. Medium: easy and hard count, junk is left out.
+    Hard: hard images count, easy and junk ones are left out.
     """
+    name = spec.name
     folder = root / name
     pickled, plain = folder / f"gnd_{name}.pkl", folder / f"gnd_{name}.json"
     files = [folder / "database.npy", folder / "query.npy"]
-    require(
-        [*files, plain if plain.is_file() else pickled], REVISITED_NEEDS.format(name=name).replace("ROOT", str(root))
-    )
+    require([*files, plain if plain.is_file() else pickled], spec.needs, root)
     database, query = map(_mapped, files)
-    truth = _json(plain) if plain.is_file() else load_plain(pickled)
+    truth = read_json(plain) if plain.is_file() else load_plain(pickled)
     try:
         images, queries = [str(i) for i in truth["imlist"]], [str(i) for i in truth["qimlist"]]
         lists = {
@@ -106,14 +95,14 @@ def revisited(name: str, root: Path, seed: int) -> Protocol:
     def joined(*kinds: str) -> tuple[np.ndarray, ...]:
         return tuple(np.unique(np.concatenate(each)) for each in zip(*(lists[kind] for kind in kinds), strict=True))
 
-    truth_by_level = GroundTruth(
+    by_level = RelevanceLists(
         {"easy": joined("easy"), "medium": joined("easy", "hard"), "hard": joined("hard")},
         {"easy": joined("junk", "hard"), "medium": joined("junk"), "hard": joined("junk", "easy")},
-        ap="revisited",
+        ap="trapezoid",
     )
     rows = np.arange(len(images) + len(queries))
     keys = (*images, *(f"query/{image}" for image in queries))
-    pool = Pool(Features((database, query)), np.full(len(rows), -1), (), keys)
+    pool = Pool(Features((database, query)), np.full(len(rows), -1), (), keys, name=spec.data_set)
     return Protocol(
         name,
         pool,
@@ -121,16 +110,12 @@ def revisited(name: str, root: Path, seed: int) -> Protocol:
         rows[len(images) :],
         rows[: len(images)],
         denominator="relevant",
-        ground_truth=truth_by_level,
+        lists=by_level,
     )
 
 
 def _mapped(path: Path) -> np.ndarray:
-    try:
-        array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path} is not an array that NumPy has saved: {error}") from error
-    return array
+    return parse(path, "an array that NumPy has saved", lambda path: np.lib.format.open_memmap(path, mode="r"))
 
 
 def _solution(path: Path, rows: dict[str, int]) -> dict[str, np.ndarray]:
@@ -147,35 +132,3 @@ def _solution(path: Path, rows: dict[str, int]) -> dict[str, np.ndarray]:
                     raise DataError(f"{path}: {absent[0]!r} is not in index_ids.txt")
                 relevant[line["id"]] = np.unique(np.array([rows[image] for image in images], np.int64))
     return relevant
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
-
-
-SPECS = (
-    ProtocolSpec(
-        name="gldv2",
-        summary="Google Landmarks v2 on stored descriptors: 1,129 queries, 762 k index images, mAP@100",
-        citation="Weyand et al. 2020; descriptors of Cao et al. 2020, DELG; OrthoHash's supplement",
-        sizes=(None, 1_129, 761_757),
-        at=100,
-        needs=GLDV2_NEEDS,
-        load=gldv2,
-    ),
-    *(
-        ProtocolSpec(
-            name=name,
-            summary=f"revisited {city} on stored descriptors: 70 queries, easy / medium / hard; measures, never trains",
-            citation="Radenović et al. 2018, Revisiting Oxford and Paris",
-            sizes=(0, 70, images),
-            at=None,
-            needs=REVISITED_NEEDS.format(name=name),
-            load=functools.partial(revisited, name),
-        )
-        for name, city, images in (("roxford5k", "Oxford", 4_993), ("rparis6k", "Paris", 6_322))
-    ),
-)

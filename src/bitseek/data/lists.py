@@ -5,20 +5,23 @@ separated by blanks, and the path may itself have blanks. A file may be compress
 """
 
 import lzma
+import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from bitseek.data.pool import Paths, Pool
-from bitseek.data.protocol import ROLES, Protocol
-from bitseek.data.sources import require
-from bitseek.data.spec import ProtocolSpec
+from bitseek.data._pool import Pool
+from bitseek.data._protocol import ROLES, Protocol
+from bitseek.data._sources import require, require_images
+from bitseek.data._spec import CutOff, ProtocolSpec
 from bitseek.errors import DataError
+from bitseek.images import Paths
 
-NEEDS = "Put train.txt, test.txt (the queries) and database.txt, or the same as .txt.xz, into one folder"
+_TAIL = re.compile(r"(?:\s+[01])*$")
+"""The 0s and 1s that stand alone at the end of a line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +53,7 @@ def read_list(path: Path, strip: str = "") -> ItemList:
     lines = [line for line in _lines(path) if line]
     if not lines:
         raise DataError(f"{path} is empty")
-    tails = _hot_tails(lines)
+    tails = ["".join(_TAIL.search(line)[0].split()) for line in lines]  # type: ignore[index]  # it matches nothing, too
     columns = Counter(len(tail) for tail in tails).most_common(1)[0][0]
     if columns >= 2:
         paths, labels = _multi_hot(path, lines, tails, columns)
@@ -63,58 +66,8 @@ def read_list(path: Path, strip: str = "") -> ItemList:
     return ItemList(names, labels)
 
 
-def find_list(folder: Path, name: str) -> Path:
-    """The list `name` in a folder, or its compressed form `name.xz`; the plain one if there is neither."""
-    packed = folder / f"{name}.xz"
-    return packed if packed.is_file() and not (folder / name).is_file() else folder / name
-
-
-def from_lists(
-    name: str,
-    files: Mapping[str, Path],
-    images: Path,
-    *,
-    strip: str = "",
-    at: int | None = None,
-    classes: tuple[str, ...] | None = None,
-    check_images: bool = True,
-) -> Protocol:
-    """The protocol that three list files say. Its pool is every image that is listed, in the order of the paths.
-
-    Args:
-        name: of the protocol.
-        files: the list of each of train, query, database.
-        images: the folder that the paths start from.
-        strip: see `read_list`.
-        at: R of mAP@R; None for all.
-        classes: names of the classes; numbers if not given.
-        check_images: look whether every image is there.
-
-    Raises:
-        DataError: a damaged list, lists that disagree about a label or about the number of classes, queries among
-            the training items, or images that are absent (with their number).
-    """
-    lists = {role: read_list(files[role], strip) for role in ROLES}
-    keys, table, where = _merged(name, lists)
-    if table.ndim == 2 and (table.sum(axis=1) == 1).all():  # one-hot: each image has its one class
-        width, table = table.shape[1], table.argmax(axis=1)
-    else:
-        width = table.shape[1] if table.ndim == 2 else int(table.max()) + 1
-    if classes is None:
-        classes = tuple(str(label) for label in range(width))
-    if check_images:
-        absent = [key for key in keys if not (images / key).is_file()]
-        if absent:
-            raise DataError(
-                f"{name}: {len(absent)} of {len(keys)} listed images are absent, for one {images / absent[0]}; put the "
-                "images there, or give the folder that the listed paths start from"
-            )
-    train, query, database = (np.sort(where[role]) for role in ROLES)
-    pool = Pool(Paths(images, keys), table if table.dtype == np.bool_ else table.astype(np.int64), classes)
-    return Protocol(name, pool, train, query, database, at=at)
-
-
 def load(
+    spec: ProtocolSpec,
     path: Path,
     seed: int,
     root: Path | None = None,
@@ -122,12 +75,13 @@ def load(
     query: str = "test.txt",
     database: str = "database.txt",
     strip: str = "",
-    at: int | None = None,
+    k: CutOff = None,
     check_images: bool = True,
 ) -> Protocol:
-    """A split by list files in a folder; nothing is drawn.
+    """`lists:PATH`: a split by list files in a folder; nothing is drawn.
 
     Args:
+        spec: of this protocol.
         path: the folder of the lists.
         seed: not used.
         root: the folder that the listed paths start from; by default `path`.
@@ -135,13 +89,87 @@ def load(
         query: see train.
         database: see train.
         strip: a prefix to take off the listed paths, after a leading `./`.
-        at: R of mAP@R; None for all.
+        k: the cut-off of mAP@k; None for all.
         check_images: look whether every image is there.
     """
-    files = {role: find_list(path, file) for role, file in zip(ROLES, (train, query, database), strict=True)}
-    require(list(files.values()), NEEDS)
-    images = path if root is None else root
-    return from_lists(f"lists:{path}", files, images, strip=strip, at=at, check_images=check_images)
+    lists = _read_lists(spec, path, path, (train, query, database), strip)
+    return _from_lists(f"lists:{path}", lists, path if root is None else root, k, check_images)
+
+
+def published(
+    spec: ProtocolSpec,
+    root: Path,
+    seed: int,
+    lists: Path | None = None,
+    images: Path | None = None,
+    check_images: bool = True,
+) -> Protocol:
+    """ImageNet100, NUS-WIDE, MS-COCO, MIRFlickr-25k and VOC2012: the split of published lists; nothing is drawn.
+
+    Args:
+        spec: which.
+        root: the folder of all data sets.
+        seed: not used.
+        lists: the folder of the list files; by default ROOT/NAME.
+        images: the folder that the listed paths start from; by default ROOT/FOLDER.
+        check_images: look whether every image is there.
+    """
+    files = ("train.txt", "test.txt", "database.txt")
+    found = _read_lists(spec, root, lists or root / spec.name, files, spec.strip)
+    folder = images or root / spec.folder
+    loaded = _from_lists(spec.name, found, folder, spec.k, check_images, spec.classes, spec.data_set)
+    return _with_wordnet_numbers(loaded) if spec.name == "imagenet100" else loaded
+
+
+def _read_lists(
+    spec: ProtocolSpec, root: Path, folder: Path, names: tuple[str, ...], strip: str
+) -> dict[str, ItemList]:
+    """The lists of train, query and database in a folder: the named file, or its compressed form `.xz`."""
+    plain = [folder / name for name in names]
+    packed = [folder / f"{name}.xz" for name in names]
+    files = [p if p.is_file() and not file.is_file() else file for file, p in zip(plain, packed, strict=True)]
+    require(files, spec.needs, root)
+    return {role: read_list(file, strip) for role, file in zip(ROLES, files, strict=True)}
+
+
+def _from_lists(
+    name: str,
+    lists: Mapping[str, ItemList],
+    images: Path,
+    k: int | None,
+    check_images: bool,
+    classes: tuple[str, ...] | None = None,
+    data_set: str | None = None,
+) -> Protocol:
+    """The protocol that three lists say. Its pool is every image that is listed, in the order of the paths.
+
+    Raises:
+        DataError: lists that disagree about a label or about the number of classes, queries among the training items,
+            or images that are absent (with their number).
+    """
+    keys, table, where = _merged(name, lists)
+    if table.ndim == 2 and (table.sum(axis=1) == 1).all():  # one-hot: each image has its one class
+        width, table = table.shape[1], table.argmax(axis=1)
+    else:
+        width = table.shape[1] if table.ndim == 2 else int(table.max()) + 1
+    paths = Paths(images, keys)
+    require_images(name, paths, check_images)
+    train, query, database = (np.sort(where[role]) for role in ROLES)
+    pool = Pool(paths, table, classes or tuple(map(str, range(width))), name=data_set)
+    return Protocol(name, pool, train, query, database, k=k)
+
+
+def _with_wordnet_numbers(loaded: Protocol) -> Protocol:
+    """ImageNet with the WordNet number of each class as its name, which the training images have in their names."""
+    pool = loaded.pool
+    assert isinstance(pool.images, Paths)
+    names: dict[int, str] = {}
+    for i, label in zip(loaded.train.tolist(), pool.labels.numbers[loaded.train].tolist(), strict=True):
+        match = re.search(r"n\d{8}", pool.images.relative[i])
+        if match is None or names.setdefault(label, match[0]) != match[0]:
+            raise DataError(f"imagenet100: {pool.key(i)!r} is not named after its class, as ImageNet's files are")
+    classes = tuple(names.get(label, str(label)) for label in range(len(pool.classes)))
+    return replace(loaded, pool=replace(pool, classes=classes))
 
 
 def _lines(path: Path) -> list[str]:
@@ -150,26 +178,10 @@ def _lines(path: Path) -> list[str]:
         if path.suffix == ".xz":
             raw = lzma.decompress(raw)
     except FileNotFoundError as error:
-        raise DataError(f"there is no list {path}. {NEEDS}") from error
+        raise DataError(f"there is no list {path}") from error
     except (OSError, lzma.LZMAError) as error:
         raise DataError(f"cannot read the list {path}: {error}") from error
     return [line.strip() for line in raw.decode("utf-8-sig", "surrogateescape").split("\n")]
-
-
-def _hot_tails(lines: list[str]) -> list[str]:
-    """For each line, the 0s and 1s that stand alone at its end, without the blanks."""
-    tails = []
-    for line in lines:
-        start = len(line.rstrip("01 \t"))
-        blanks, digits = line[start::2], line[start + 1 :: 2]
-        if not (blanks.isspace() and digits.isdigit() and len(blanks) == len(digits)):  # not " 0 1 0"
-            fields = line[start:].split()
-            if fields and not line[start].isspace():
-                del fields[0]  # it is the end of a longer field, or the line has no path before it
-            last = max((i for i, field in enumerate(fields) if len(field) > 1), default=-1)
-            digits = "".join(fields[last + 1 :])
-        tails.append(digits)
-    return tails
 
 
 def _multi_hot(path: Path, lines: list[str], tails: list[str], columns: int) -> tuple[list[str], np.ndarray]:
@@ -187,9 +199,10 @@ def _indexed(path: Path, lines: list[str]) -> tuple[list[str], np.ndarray]:
     paths, labels = [], []
     for i, line in enumerate(lines):
         fields = line.rsplit(None, 1)
-        if len(fields) < 2 or not fields[1].isascii() or not fields[1].isdigit():
+        if len(fields) < 2 or not re.fullmatch(r"[0-9]{1,7}", fields[1]):
             raise DataError(
-                f"{path}: line {i + 1} is not a path followed by a class index or by labels of 0 or 1: {line[:80]!r}"
+                f"{path}: line {i + 1} is not a path followed by a class index (7 digits at most) or labels of 0 or 1: "
+                f"{line[:80]!r}"
             )
         paths.append(fields[0])
         labels.append(int(fields[1]))
@@ -204,31 +217,17 @@ def _merged(name: str, lists: Mapping[str, ItemList]) -> tuple[tuple[str, ...], 
     }
     if len(set(widths.values())) > 1:
         raise DataError(f"{name}: the lists have labels of different forms: {widths}")
-    keys = tuple(sorted({key for items in lists.values() for key in items.paths}))
+    paths = [path for items in lists.values() for path in items.paths]
+    labels = np.concatenate([items.labels for items in lists.values()])
+    keys = tuple(sorted(set(paths)))
     position = {key: index for index, key in enumerate(keys)}
-    where = {role: np.array([position[key] for key in items.paths], np.int64) for role, items in lists.items()}
-    table = np.zeros((len(keys), *next(iter(lists.values())).labels.shape[1:]), next(iter(lists.values())).labels.dtype)
-    for role, items in lists.items():
-        table[where[role]] = items.labels
-    differs = np.zeros(len(keys), np.bool_)
-    for role, items in lists.items():
-        differs[where[role]] |= (table[where[role]] != items.labels).reshape(len(items.paths), -1).any(axis=1)
-    if differs.any():
-        raise DataError(
-            f"{name}: the lists disagree about the labels of {differs.sum()} images, {keys[differs.argmax()]!r} for one"
-        )
+    places = np.array([position[path] for path in paths], np.int64)
+    table = np.zeros((len(keys), *labels.shape[1:]), labels.dtype)
+    table[places] = labels
+    differ = places[(table[places] != labels).reshape(len(paths), -1).any(axis=1)]
+    if len(differ):
+        count = len(np.unique(differ))
+        raise DataError(f"{name}: the lists disagree about the labels of {count} images, {keys[differ[0]]!r} for one")
+    ends = np.cumsum([len(items.paths) for items in lists.values()])
+    where = dict(zip(lists, np.split(places, ends[:-1]), strict=True))
     return keys, table, where
-
-
-SPECS = (
-    ProtocolSpec(
-        name="lists",
-        argument="PATH",
-        summary="your own train.txt, test.txt and database.txt in HashNet's format; root: the folder of the images",
-        citation="the format of Cao et al. 2017, HashNet",
-        sizes=None,
-        at=None,
-        needs=NEEDS,
-        load=load,
-    ),
-)

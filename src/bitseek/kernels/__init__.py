@@ -1,38 +1,17 @@
 """The compiled loops of bitseek: everything that must run at the speed of the machine, and nothing else.
 
+    layout     codes as rows and planes, keys of hits, masks of removed items, clusters: NumPy only
     jit        numba behind one door: the decorator, popcount, the cache of compiled code, whether it is there at all
     threads    Python threads over compiled loops that have let go of the interpreter's lock
+    distance   the next codes that are near enough: the inner loop of every search
+    topk       the k nearest so far
     scan       k nearest and all within a radius, by looking at every code
     pruned     the same answers by clusters and the triangle inequality on shells
+    plain      both in NumPy, where there is no compiler
     cluster    building those clusters
     lookup     real-valued queries against codes, through tables of bytes
     histogram  histograms of distance and relevance, for the metrics
 
-Importing this package imports none of them: numba takes half a second, and most commands never need it. A module is
-imported when it is first named, as in `kernels.scan.nearest(...)`.
+This package imports none of them, and all but `layout` and `threads` import numba, which takes half a second: whoever
+must start quickly imports them in the function that needs them.
 """
-
-from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from bitseek.kernels import cluster as cluster
-    from bitseek.kernels import histogram as histogram
-    from bitseek.kernels import jit as jit
-    from bitseek.kernels import lookup as lookup
-    from bitseek.kernels import pruned as pruned
-    from bitseek.kernels import scan as scan
-    from bitseek.kernels import threads as threads
-
-_MODULES = ("cluster", "histogram", "jit", "lookup", "pruned", "scan", "threads")
-
-
-def __getattr__(name: str) -> ModuleType:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'bitseek.kernels' has no attribute {name!r}")
-    return import_module(f"bitseek.kernels.{name}")
-
-
-def __dir__() -> list[str]:
-    return list(_MODULES)

@@ -6,15 +6,10 @@ for integrating ORB descriptors in the bag of words model", SPIE 2013).
 
 import numpy as np
 
-from bitseek.kernels import plain
 from bitseek.kernels.distance import measure
 from bitseek.kernels.jit import COMPILED, njit, popcount
-from bitseek.kernels.pruned import Shells
-from bitseek.kernels.scan import Words, flat_words
+from bitseek.kernels.layout import Shells, Words, distances, flat, frozen
 from bitseek.kernels.threads import spread
-
-MOST_CODES = 1 << 32
-"""Ids are kept in 32 bits; a larger database is only scanned."""
 
 _MOST_CENTRES = 4096
 _SAMPLE_PER_CENTRE = 32
@@ -25,7 +20,7 @@ def build(words: Words, bits: int, alive: np.ndarray | None = None, *, threads: 
     """Sort a database into clusters and shells; the same input gives the same shells.
 
     Args:
-        words: the database; row = id. Fewer than `MOST_CODES` rows.
+        words: the database; row = id. Fewer than `layout.MOST_CLUSTERED` rows.
         bits: length of the codes.
         alive: (n,) bool, which codes are to be found; all if None.
         threads: at most so many.
@@ -66,15 +61,15 @@ def _centres(sample: Words, wanted: int, bits: int, rng: np.random.Generator, th
 
 def _assign(words: Words, centres: Words, threads: int | None) -> tuple[np.ndarray, np.ndarray]:
     """The nearest centre of every code, the first of equals, and the distance to it; both (n,) int32."""
-    n, width = words.shape
+    n = len(words)
     cluster, away = np.zeros(n, np.int32), np.zeros(n, np.int32)
     if not COMPILED:
         for i, centre in enumerate(centres):
-            bits = plain.distances(words, centre).astype(np.int32)
+            bits = distances(words, centre).astype(np.int32)
             nearer = bits < away if i else np.ones(n, bool)
             cluster[nearer], away[nearer] = i, bits[nearer]
         return cluster, away
-    rows, planes = flat_words(words).reshape(n, width), flat_words(centres.T)
+    rows, planes = frozen(words), flat(centres.T)
 
     def work(start: int, stop: int) -> None:
         _nearest_centre(rows[start:stop], planes, cluster[start:stop], away[start:stop])
@@ -87,7 +82,7 @@ def _count_ones(words: Words, cluster: np.ndarray, clusters: int, bits: int) -> 
     """How often each bit is set in each cluster, (clusters, bits) int64."""
     ones = np.zeros((clusters, bits), np.int64)
     if COMPILED:
-        _add_ones(flat_words(words), words.shape[1], cluster, ones)
+        _add_ones(flat(words), words.shape[1], cluster, ones)
         return ones
     raw = np.ascontiguousarray(words, "<u8").view(np.uint8)
     np.add.at(ones, cluster, np.unpackbits(raw, axis=1, count=bits, bitorder="little"))
@@ -107,7 +102,7 @@ def _sort(words: Words, bits: int, centres: Words, cluster: np.ndarray, away: np
     planes = np.empty((words.shape[1], int(ends.max(initial=0))), np.uint64)
     ids = np.empty(planes.shape[1], np.uint32)
     if COMPILED:
-        _place(flat_words(words), cluster, away, ends[:, :-1].copy(), planes, ids)
+        _place(flat(words), cluster, away, ends[:, :-1].copy(), planes, ids)
     else:
         items = np.flatnonzero(cluster >= 0)
         ids[:] = items[np.lexsort((items, away[items], cluster[items]))]
@@ -119,7 +114,7 @@ def _sort(words: Words, bits: int, centres: Words, cluster: np.ndarray, away: np
     radius = np.arange(bits + 2)
     starts = ends[used][(radius >= inner[:, None]) & (radius <= outer[:, None] + 1)]
     first = np.concatenate([[0], np.cumsum(outer - inner + 2)])
-    return Shells(bits, np.ascontiguousarray(centres[used].T), first, inner, starts, planes, ids)
+    return Shells(bits, centres[used].T, first, inner, starts, planes, ids).frozen()
 
 
 @njit

@@ -10,8 +10,6 @@ Only in a block that holds a near one are codes looked at one by one.
 
 Indices are unsigned: numba wraps negative ones around, and the loop over words then becomes gathers, three times as
 slow. Nothing is sliced: a slice counts references to its array, atomically, which takes as long as a short loop.
-
-numba's cache asks for the date of one file only, so `jit` puts the text of this one, too, into the name of the cache.
 """
 
 import numpy as np

@@ -5,13 +5,13 @@ any number of words that must share a bit (multi label). Distance and relevance 
 2·distance + relevant, so that one pass over a block of the database fills vectors of keys and one more counts them.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int64, UInt16, UInt64
+from jaxtyping import Float, Int64, UInt64
 
 from bitseek.kernels.jit import COMPILED, njit, popcount
+from bitseek.kernels.layout import distances, frozen
 from bitseek.kernels.threads import spread
 
 _PAIR_BITS = 80  # up to here two queries are counted together, in a table of all pairs of their keys
@@ -20,18 +20,17 @@ _BLOCK = 16384  # items whose keys are made at once: codes, labels and keys stay
 _GRAIN = 8  # queries that share the copying of a block
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
+class Task(NamedTuple):
     """Which codes are compared, and which of them are relevant to which.
 
     Attributes:
-        query_words: packed codes of the queries.
-        database_words: packed codes of the database.
+        query_words: (q, w) packed codes of the queries.
+        database_words: (n, w) packed codes of the database.
         bits: length of a code, 1 to 32,000.
-        query_labels: labels of the queries in words of 64 bits.
-        database_labels: labels of the database in words of 64 bits.
+        query_labels: (q, l) labels of the queries in words of 64 bits.
+        database_labels: (n, l) labels of the database in words of 64 bits.
         single: whether a label is one word that must be equal; if not, sharing a bit in any word is enough.
-        offsets: the items left out for query i are `excluded[offsets[i]:offsets[i + 1]]`.
+        offsets: (q + 1,), the items left out for query i are `excluded[offsets[i]:offsets[i + 1]]`.
         excluded: database items that are left out, by query.
     """
 
@@ -44,19 +43,10 @@ class Task:
     offsets: Int64[np.ndarray, " q+1"]
     excluded: Int64[np.ndarray, " e"]
 
-    def arrays(self) -> tuple[Any, ...]:
-        """The arrays of the kernels, read-only and contiguous, so that one compiled version serves all."""
-        return tuple(
-            _frozen(array)
-            for array in (
-                self.query_words,
-                self.database_words,
-                self.query_labels,
-                self.database_labels,
-                self.offsets,
-                self.excluded,
-            )
-        )
+    def frozen(self) -> "Task":
+        """The task as the kernels take it."""
+        values = self._asdict()
+        return Task(**values | {name: frozen(values[name]) for name in values if isinstance(values[name], np.ndarray)})
 
 
 def distance_histograms(task: Task) -> tuple[Int64[np.ndarray, "q bins"], Int64[np.ndarray, "q bins"]]:
@@ -64,88 +54,83 @@ def distance_histograms(task: Task) -> tuple[Int64[np.ndarray, "q bins"], Int64[
     queries = len(task.query_words)
     tally = np.zeros((queries, 2 * task.bits + 3), np.int64)  # by key; the last is what is left out
     if COMPILED:
-        arrays = task.arrays()
+        ours = task.frozen()
         count = _count_pairs if task.bits <= _PAIR_BITS else _count
-
-        def work(start: int, stop: int) -> None:
-            count(start, stop, task.single, tally, *arrays)
-
-        spread(work, queries, grain=_GRAIN)
+        spread(lambda start, stop: count(start, stop, tally, ours), queries, grain=_GRAIN)
     else:
         for row in range(queries):
             for start in range(0, len(task.database_words), _BLOCK):
-                tally[row] += np.bincount(_keys(task, row, start, start + _BLOCK), minlength=tally.shape[1])
+                tally[row] += np.bincount(_plain_keys(task, row, start, start + _BLOCK), minlength=tally.shape[1])
     relevant = tally[:, 1:-1:2].copy()
     return tally[:, :-1:2] + relevant, relevant
 
 
 def stable_sums(
-    task: Task, total: Int64[np.ndarray, "q bins"], relevant: Int64[np.ndarray, "q bins"], at: int
+    task: Task, total: Int64[np.ndarray, "q bins"], relevant: Int64[np.ndarray, "q bins"], ranks: int
 ) -> tuple[Float[np.ndarray, " q"], Int64[np.ndarray, " q"]]:
-    """Σ P(k)·rel(k) and Σ rel(k) over k ≤ at, where equal distances are ranked by their place in the database.
+    """Σ P(i)·rel(i) and Σ rel(i) over ranks i = 1 … `ranks`, where equal distances are ranked by place in the database.
 
     Args:
         task: what is compared.
         total: as `distance_histograms` gives it.
         relevant: as `distance_histograms` gives it.
-        at: number of ranks that count.
+        ranks: number of ranks that count.
     """
     queries = len(task.query_words)
     sums, hits = np.zeros(queries), np.zeros(queries, np.int64)
     if COMPILED:
-        arrays = task.arrays()
+        ours = task.frozen()
 
         def work(start: int, stop: int) -> None:
             # The next rank of each distance, and the hits before it; a last column takes what is left out.
-            ranks = np.pad(np.cumsum(total[start:stop], axis=1) - total[start:stop], ((0, 0), (0, 1)))
+            rank = np.pad(np.cumsum(total[start:stop], axis=1) - total[start:stop], ((0, 0), (0, 1)))
             found = np.pad(np.cumsum(relevant[start:stop], axis=1) - relevant[start:stop], ((0, 0), (0, 1)))
-            _follow(start, stop, task.single, task.bits, at, ranks, found, sums, hits, *arrays)
+            _follow(start, stop, ranks, rank, found, sums, hits, ours)
 
         spread(work, queries, grain=_GRAIN)
     else:
         for row in range(queries):
-            keys = _keys(task, row, 0, len(task.database_words))
+            keys = _plain_keys(task, row, 0, len(task.database_words))
             keys = keys[keys < 2 * task.bits + 2]
-            ranked = (keys & 1)[np.argsort(keys >> 1, kind="stable")][:at].astype(np.int64)
+            ranked = (keys & 1)[np.argsort(keys >> 1, kind="stable")][:ranks].astype(np.int64)
             sums[row] = (np.cumsum(ranked) / np.arange(1, len(ranked) + 1) * ranked).sum()
             hits[row] = ranked.sum()
     return sums, hits
 
 
-def _frozen(array: np.ndarray) -> np.ndarray:
-    array = np.ascontiguousarray(array).view(np.ndarray)
-    array.flags.writeable = False
-    return array
-
-
-def _keys(task: Task, row: int, start: int, stop: int) -> np.ndarray:
+def _plain_keys(task: Task, row: int, start: int, stop: int) -> Int64[np.ndarray, " m"]:
     """2·distance + relevant of some items, and 2·bits + 2 for those left out: the path without a compiler."""
-    words, labels = task.database_words[start:stop], task.database_labels[start:stop]
-    distances = np.bitwise_count(words ^ task.query_words[row]).sum(axis=1, dtype=np.int64)
-    wanted = task.query_labels[row]
+    labels, wanted = task.database_labels[start:stop], task.query_labels[row]
     hit = labels[:, 0] == wanted[0] if task.single else (labels & wanted).any(axis=1)
-    keys: np.ndarray = 2 * distances + hit
+    keys: np.ndarray = 2 * distances(task.database_words[start:stop], task.query_words[row]) + hit
     left_out = task.excluded[task.offsets[row] : task.offsets[row + 1]] - start
     keys[left_out[(left_out >= 0) & (left_out < len(keys))]] = 2 * task.bits + 2
     return keys
 
 
 @njit
-def _copy_block(rows: UInt64[np.ndarray, "n words"], start: int, stop: int, planar: np.ndarray) -> None:
-    """Rows start … stop, word by word, so that a loop over items reads neighbours."""
-    for word in range(rows.shape[1]):
-        source, target = rows[start:stop, word], planar[word]
-        for item in range(source.size):
-            target[item] = source[item]
+def _room(task: Task, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """Room for the codes and the labels of a block of items, as planes."""
+    codes = np.empty((task.query_words.shape[1], block), np.uint64)
+    return codes, np.empty((task.query_labels.shape[1], block), np.uint64)
 
 
 @njit
-def _fill_keys(
-    codes: np.ndarray, labels: np.ndarray, code: np.ndarray, label: np.ndarray, single: bool, keys: np.ndarray
-) -> None:
-    """Make the keys 2·distance + relevant, for one query and the items of a block. All of it is vector code."""
+def _load(task: Task, start: int, stop: int, codes: np.ndarray, labels: np.ndarray) -> None:
+    """Copy codes and labels of a block word by word, so that a loop over items reads neighbours."""
+    for rows, planes in ((task.database_words, codes), (task.database_labels, labels)):
+        for word in range(rows.shape[1]):
+            source, target = rows[start:stop, word], planes[word]
+            for item in range(source.size):
+                target[item] = source[item]
+
+
+@njit
+def _fill_keys(task: Task, query: int, start: int, codes: np.ndarray, labels: np.ndarray, keys: np.ndarray) -> None:
+    """The keys of one query and the items of a block, which begins at `start`. All of it is vector code."""
+    code, label = task.query_words[query], task.query_labels[query]
     words, classes, wanted, mine = codes[0][: keys.size], labels[0][: keys.size], code[0], label[0]
-    if single:
+    if task.single:
         for item in range(keys.size):
             keys[item] = 2 * popcount(words[item] ^ wanted) + (classes[item] == mine)
     elif label.size == 1:
@@ -163,45 +148,30 @@ def _fill_keys(
         classes, mine = labels[word][: keys.size], label[word]
         for item in range(keys.size):
             keys[item] |= np.uint16((classes[item] & mine) != 0)
+    _leave_out(task, query, start, keys)
 
 
 @njit
-def _leave_out(excluded: np.ndarray, start: int, outside: int, keys: UInt16[np.ndarray, " m"]) -> None:
+def _leave_out(task: Task, query: int, start: int, keys: np.ndarray) -> None:
     """Give the items that are left out a key of their own."""
-    for item in excluded:
+    for item in task.excluded[task.offsets[query] : task.offsets[query + 1]]:
         if start <= item < start + keys.size:
-            keys[item - start] = outside
+            keys[item - start] = 2 * task.bits + 2
 
 
 @njit
-def _count(
-    start: int,
-    stop: int,
-    single: bool,
-    tally: np.ndarray,
-    query_words: np.ndarray,
-    database_words: np.ndarray,
-    query_labels: np.ndarray,
-    database_labels: np.ndarray,
-    offsets: np.ndarray,
-    excluded: np.ndarray,
-) -> None:
+def _count(start: int, stop: int, tally: np.ndarray, task: Task) -> None:
     """How often each key occurs for the queries start … stop, added to `tally`."""
-    outside = tally.shape[1] - 1
-    codes = np.empty((query_words.shape[1], _BLOCK), np.uint64)
-    labels = np.empty((query_labels.shape[1], _BLOCK), np.uint64)
+    codes, labels = _room(task, _BLOCK)
     block = np.empty(_BLOCK, np.uint16)
     # Four counters in turn: an addition to the same counter would wait for the one before it.
-    counts = np.zeros((4, outside + 1), np.int32)
+    counts = np.zeros((4, tally.shape[1]), np.int32)
     first, second, third, fourth = counts[0], counts[1], counts[2], counts[3]
-    for item in range(0, len(database_words), _BLOCK):
-        end = min(item + _BLOCK, len(database_words))
-        _copy_block(database_words, item, end, codes)
-        _copy_block(database_labels, item, end, labels)
-        keys = block[: end - item]
+    for item in range(0, len(task.database_words), _BLOCK):
+        keys = block[: len(task.database_words) - item]
+        _load(task, item, item + keys.size, codes, labels)
         for query in range(start, stop):
-            _fill_keys(codes, labels, query_words[query], query_labels[query], single, keys)
-            _leave_out(excluded[offsets[query] : offsets[query + 1]], item, outside, keys)
+            _fill_keys(task, query, item, codes, labels, keys)
             part = keys.size // 4
             a, b, c, rest = keys[:part], keys[part : 2 * part], keys[2 * part : 3 * part], keys[3 * part :]
             for i in range(part):
@@ -218,36 +188,21 @@ def _count(
 
 
 @njit
-def _count_pairs(
-    start: int,
-    stop: int,
-    single: bool,
-    tally: np.ndarray,
-    query_words: np.ndarray,
-    database_words: np.ndarray,
-    query_labels: np.ndarray,
-    database_labels: np.ndarray,
-    offsets: np.ndarray,
-    excluded: np.ndarray,
-) -> None:
+def _count_pairs(start: int, stop: int, tally: np.ndarray, task: Task) -> None:
     """The same with half as many additions, which are most of the time: one for an item and two queries."""
     width = tally.shape[1]
-    codes = np.empty((query_words.shape[1], _PAIR_BLOCK), np.uint64)
-    labels = np.empty((query_labels.shape[1], _PAIR_BLOCK), np.uint64)
+    codes, labels = _room(task, _PAIR_BLOCK)
     blocks = np.empty((2, _PAIR_BLOCK), np.uint16)
     table = np.zeros((width, width), np.int32)  # [key for the first query, key for the second]
     cells = table.reshape(width * width)
-    for item in range(0, len(database_words), _PAIR_BLOCK):
-        end = min(item + _PAIR_BLOCK, len(database_words))
-        _copy_block(database_words, item, end, codes)
-        _copy_block(database_labels, item, end, labels)
-        keys, others = blocks[0][: end - item], blocks[1][: end - item]
+    for item in range(0, len(task.database_words), _PAIR_BLOCK):
+        size = min(_PAIR_BLOCK, len(task.database_words) - item)
+        keys, others = blocks[0][:size], blocks[1][:size]
+        _load(task, item, item + size, codes, labels)
         for query in range(start, stop, 2):
             partner = min(query + 1, stop - 1)
-            _fill_keys(codes, labels, query_words[query], query_labels[query], single, keys)
-            _leave_out(excluded[offsets[query] : offsets[query + 1]], item, width - 1, keys)
-            _fill_keys(codes, labels, query_words[partner], query_labels[partner], single, others)
-            _leave_out(excluded[offsets[partner] : offsets[partner + 1]], item, width - 1, others)
+            _fill_keys(task, query, item, codes, labels, keys)
+            _fill_keys(task, partner, item, codes, labels, others)
             for i in range(keys.size):
                 keys[i] = keys[i] * np.uint16(width) + others[i]
             for i in range(keys.size):
@@ -269,41 +224,30 @@ def _count_pairs(
 def _follow(
     start: int,
     stop: int,
-    single: bool,
-    bits: int,
-    at: int,
-    ranks: np.ndarray,
+    ranks: int,
+    rank: np.ndarray,
     found: np.ndarray,
     sums: np.ndarray,
     hits: np.ndarray,
-    query_words: np.ndarray,
-    database_words: np.ndarray,
-    query_labels: np.ndarray,
-    database_labels: np.ndarray,
-    offsets: np.ndarray,
-    excluded: np.ndarray,
+    task: Task,
 ) -> None:
     """Walk through the database in its order; each item takes the next free rank of its distance."""
-    codes = np.empty((query_words.shape[1], _BLOCK), np.uint64)
-    labels = np.empty((query_labels.shape[1], _BLOCK), np.uint64)
+    codes, labels = _room(task, _BLOCK)
     block = np.empty(_BLOCK, np.uint16)
-    for item in range(0, len(database_words), _BLOCK):
-        end = min(item + _BLOCK, len(database_words))
-        _copy_block(database_words, item, end, codes)
-        _copy_block(database_labels, item, end, labels)
-        keys = block[: end - item]
+    for item in range(0, len(task.database_words), _BLOCK):
+        keys = block[: len(task.database_words) - item]
+        _load(task, item, item + keys.size, codes, labels)
         for query in range(start, stop):
-            _fill_keys(codes, labels, query_words[query], query_labels[query], single, keys)
-            _leave_out(excluded[offsets[query] : offsets[query + 1]], item, 2 * bits + 2, keys)
-            rank, hit = ranks[query - start], found[query - start]
+            _fill_keys(task, query, item, codes, labels, keys)
+            next_rank, hit = rank[query - start], found[query - start]
             precision, count = 0.0, 0
             for i in range(keys.size):
                 distance = keys[i] >> np.uint16(1)
-                rank[distance] += 1
+                next_rank[distance] += 1
                 if keys[i] & np.uint16(1):
                     hit[distance] += 1
-                    if rank[distance] <= at:
-                        precision += hit[distance] / rank[distance]
+                    if next_rank[distance] <= ranks:
+                        precision += hit[distance] / next_rank[distance]
                         count += 1
             sums[query] += precision
             hits[query] += count

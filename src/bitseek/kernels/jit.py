@@ -43,7 +43,7 @@ except ImportError:  # a Python for which there is no numba yet
 COMPILED: bool = numba is not None and not numba.config.DISABLE_JIT
 """Whether kernels are compiled; if not, the functions around them take their NumPy path."""
 
-_SHARED = ("jit.py", "distance.py", "nearest.py")  # kernels of other files call into these
+_SHARED = ("jit.py", "layout.py", "distance.py", "topk.py")  # kernels of other files call into these
 
 logger = logging.getLogger("bitseek.kernels")
 
@@ -51,10 +51,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def njit(function: Function) -> Function:
-    """Compile a kernel on its first call; the interpreter's lock is not held while it runs.
-
-    The function itself, when there is no compiler.
-    """
+    """Compile a kernel on its first call; it runs without the interpreter's lock. Without numba it stays as it is."""
     return _compiled(function)
 
 
@@ -93,8 +90,8 @@ def _cache_folder() -> str:
         users = "~/Library/Caches"
     else:
         users = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    asked: str | None = numba.config.CACHE_DIR
-    for parent in [Path(asked)] if asked else [here / "__pycache__", Path(users)]:
+    chosen: str | None = numba.config.CACHE_DIR
+    for parent in [Path(chosen)] if chosen else [here / "__pycache__", Path(users)]:
         folder = parent.expanduser() / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -121,14 +118,14 @@ if COMPILED:
     _CACHE = _cache_folder()
 
     class _Notice(event.Listener):  # type: ignore[misc,name-defined,unused-ignore]
-        """Says once, through the log, what the first call of a kernel waits for."""
+        """Logs once what the first call of a kernel waits for."""
 
-        said = False
+        logged = False
 
         def on_start(self, happening: Any) -> None:
             kernel = happening.data["dispatcher"].py_func
-            if not self.said and kernel.__module__.startswith("bitseek."):
-                self.said = True
+            if not self.logged and kernel.__module__.startswith("bitseek."):
+                self.logged = True
                 logger.warning("compiling the search kernels, once; this takes a few seconds")
 
         def on_end(self, happening: Any) -> None:

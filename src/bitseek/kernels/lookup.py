@@ -7,14 +7,15 @@ al., "Product quantization for nearest neighbor search", PAMI 2011, section III)
 Scores are float64, always summed in the same order, so they are the same in the kernel, in NumPy and when re-ranking.
 """
 
+import heapq
+
 import numpy as np
 from jaxtyping import Float64, Int64, UInt64
 
-from bitseek.kernels import plain
-from bitseek.kernels.jit import COMPILED, inner, njit
-from bitseek.kernels.nearest import is_gone
-from bitseek.kernels.scan import NOTHING_GONE, Gone, Words, flat_words
+from bitseek.kernels.jit import COMPILED, njit
+from bitseek.kernels.layout import NOTHING_GONE, Gone, Words, alive, flat
 from bitseek.kernels.threads import spread, thread_count
+from bitseek.kernels.topk import is_gone
 
 Tables = Float64[np.ndarray, "q bytes 256"]
 
@@ -53,16 +54,7 @@ def nearest(
 ) -> tuple[Int64[np.ndarray, "q k"], Float64[np.ndarray, "q k"]]:
     """Ids and scores of the k codes with the greatest scores, greatest first, ties to the lowest id.
 
-    Args:
-        words: the database; row + offset = id.
-        logits: the queries.
-        k: how many; 1 or more.
-        gone: see `scan.nearest`.
-        offset: id of the first row.
-        threads: at most so many.
-
-    Returns:
-        Id −1 and score −inf where there are fewer than k codes.
+    Arguments as of `scan.nearest`. Id −1 and score −inf where there are fewer than k codes.
     """
     parts = [
         _nearest_some(words, tables(logits[a : a + _AT_ONCE]), k, gone, offset, threads)
@@ -90,21 +82,17 @@ def _nearest_some(
     values = np.full((len(shards), len(table), k), -np.inf)
     if not COMPILED:
         for i, row in enumerate(table):
-            found = np.arange(offset, offset + len(words))
-            score = scores(words, row)
-            if gone.size:
-                alive = ~plain.is_gone(gone, found)
-                found, score = found[alive], score[alive]
-            found_best, score_best = best(found[None], score[None], k)
-            ids[0, i, : found_best.shape[1]], values[0, i, : found_best.shape[1]] = found_best[0], score_best[0]
+            items = np.flatnonzero(alive(gone, np.arange(offset, offset + len(words))))
+            found, score = best(items[None] + offset, scores(words[items], row)[None], k)
+            ids[0, i, : found.size], values[0, i, : found.size] = found[0], score[0]
         return ids[0], values[0]
-    flat = flat_words(words)
+    database = flat(words)
 
     def work(start: int, stop: int) -> None:
         for piece in range(start, stop):
             i, s = divmod(piece, len(shards))
             last = min(len(words), shards[s] + shard)
-            _greatest(flat, shards[s], last, table[i], gone, offset, ids[s, i], values[s, i])
+            _greatest(database, shards[s], last, table[i], gone, offset, ids[s, i], values[s, i])
 
     spread(work, len(table) * len(shards), threads=threads)
     return best(np.concatenate(ids, axis=1), np.concatenate(values, axis=1), k)
@@ -121,10 +109,10 @@ def _greatest(
     ids: np.ndarray,
     values: np.ndarray,
 ) -> None:
-    """The greatest scores among the codes `first` … `last`, in a heap with the least on top."""
+    """The greatest scores among the codes `first` … `last`, from a heap with the worst on top."""
     width = table.shape[0] // 8
     byte = np.uint64(255)
-    kept, k = 0, ids.size
+    heap = [(0.0, 0) for _ in range(0)]  # (score, −id): of equal scores the greatest id is the worst
     least = -np.inf
     for j in range(first, last):
         score = 0.0
@@ -136,40 +124,12 @@ def _greatest(
             t6, t7 = table[b + 6, (word >> np.uint64(48)) & byte], table[b + 7, word >> np.uint64(56)]
             score += ((t0 + t1) + (t2 + t3)) + ((t4 + t5) + (t6 + t7))
         # Ids ascend, so one with the least score that is kept loses to those that are there.
-        if (kept < k or score > least) and not is_gone(gone, offset + j):
-            if kept < k:
-                _lift(ids, values, kept, offset + j, score)
-                kept += 1
+        if (len(heap) < ids.size or score > least) and not is_gone(gone, offset + j):
+            if len(heap) < ids.size:
+                heapq.heappush(heap, (score, -(offset + j)))
             else:
-                _sink(ids, values, offset + j, score)
-            if kept == k:
-                least = values[0]
-
-
-@inner
-def _lift(ids: np.ndarray, values: np.ndarray, at: int, item: int, score: float) -> None:
-    """Put one more on the heap, whose top is the worst: the least score, of equals the greatest id."""
-    while at > 0:
-        up = (at - 1) // 2
-        if values[up] < score or (values[up] == score and ids[up] > item):
-            break
-        ids[at], values[at] = ids[up], values[up]
-        at = up
-    ids[at], values[at] = item, score
-
-
-@inner
-def _sink(ids: np.ndarray, values: np.ndarray, item: int, score: float) -> None:
-    """Put one on the heap in place of its top."""
-    at = 0
-    while 2 * at + 1 < ids.size:
-        down = 2 * at + 1
-        if down + 1 < ids.size and (
-            values[down + 1] < values[down] or (values[down + 1] == values[down] and ids[down + 1] > ids[down])
-        ):
-            down += 1
-        if score < values[down] or (score == values[down] and item > ids[down]):
-            break
-        ids[at], values[at] = ids[down], values[down]
-        at = down
-    ids[at], values[at] = item, score
+                heapq.heapreplace(heap, (score, -(offset + j)))
+            if len(heap) == ids.size:
+                least = heap[0][0]
+    for i in range(len(heap)):
+        values[i], ids[i] = heap[i][0], -heap[i][1]

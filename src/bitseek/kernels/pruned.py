@@ -5,47 +5,16 @@ centre. With D the distance of the k-th nearest code so far, a code in shell s o
 |d(query, c) - s| <= D. So of each cluster a contiguous range of codes is looked at, and of most clusters none.
 """
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, UInt32, UInt64
 
 from bitseek.kernels import plain
 from bitseek.kernels.distance import BLOCK, measure, next_block
-from bitseek.kernels.jit import COMPILED, njit
-from bitseek.kernels.jit import inner as leaf
-from bitseek.kernels.nearest import ID_BITS, LIMIT, NOTHING, begin, finish, is_gone, keep, more_room
-from bitseek.kernels.scan import (
-    NOTHING_GONE,
-    SAMPLED_FROM,
-    Gone,
-    Queries,
-    Words,
-    by_query,
-    flat_words,
-    frozen,
-    likely_limits,
-)
+from bitseek.kernels.jit import COMPILED, inner, njit
+from bitseek.kernels.layout import ID_BITS, NOTHING, NOTHING_GONE, Gone, KeyRows, Queries, Shells, Vector, Words, frozen
 from bitseek.kernels.threads import spread
-
-
-class Shells(NamedTuple):
-    """Codes sorted by centre and distance to it."""
-
-    bits: int
-    """Length of the codes."""
-    centres: UInt64[np.ndarray, "words centres"]
-    """The centres, as planes."""
-    first: Int64[np.ndarray, " starts"]
-    """Where the shells of each centre begin in `starts`."""
-    inner: Int64[np.ndarray, " centres"]
-    """Distance of the innermost shell of each centre."""
-    starts: Int64[np.ndarray, " shells"]
-    """Where each shell begins in `planes`, and after the outermost of each centre where it ends."""
-    planes: UInt64[np.ndarray, "words n"]
-    """The codes."""
-    ids: UInt32[np.ndarray, " n"]
-    """Their ids; ascending within a shell."""
+from bitseek.kernels.topk import LIMIT, begin, finish, in_order, is_gone, keep, more_room, nearest_from_sample
 
 
 def nearest(
@@ -56,130 +25,64 @@ def nearest(
     gone: Gone = NOTHING_GONE,
     sample: Words | None = None,
     threads: int | None = None,
-) -> tuple[Int64[np.ndarray, "q k"], Int64[np.ndarray, " q"]]:
+) -> tuple[KeyRows, Vector]:
     """The k nearest codes of each query: the same keys as `scan.nearest`, and how many codes were looked at.
 
-    Args:
-        shells: the database.
-        queries: as many words a code.
-        k: how many; 1 or more.
-        gone: see `scan.nearest`.
-        sample: see `scan.nearest`.
-        threads: at most so many; they share out the queries.
+    Arguments as of `scan.nearest`, but the shells must be `frozen`, and threads share out the queries.
     """
+    n = len(shells.ids)
     if not COMPILED:
-        return plain.nearest_in_shells(shells, queries, k, gone)
-    queries = frozen(queries)
-    count, n = len(queries), len(shells.ids)
+        return plain.nearest(shells.planes.T, queries, k, gone, shells.ids), np.full(len(queries), n)
     k = min(k, max(n, 1))
-    keys = np.full((count, k), NOTHING, np.int64)
-    looked = np.zeros(count, np.int64)
-    limits = np.full(count, shells.bits + 1, np.int64)
-    if sample is not None and k >= SAMPLED_FROM and len(sample) < n // 8:
-        limits = likely_limits(sample, queries, k / n, shells.bits)
-    _spread_nearest(shells, queries, k, gone, limits, keys, looked, threads)
-    missed = np.flatnonzero((keys[:, -1] == NOTHING) & (limits <= shells.bits))
-    if len(missed):  # the sample promised too much, or the database is smaller than k
-        limits = np.full(len(missed), shells.bits + 1, np.int64)
-        again, more = keys[missed], looked[missed]
-        _spread_nearest(shells, frozen(queries[missed]), k, gone, limits, again, more, threads)
-        keys[missed], looked[missed] = again, more
-    return keys, looked
+    looked = np.zeros(len(queries), np.int64)
+
+    def search(rows: Any, queries: Queries, limits: Vector) -> KeyRows:
+        keys = np.full((len(queries), k), NOTHING, np.int64)
+        seen = np.zeros(len(queries), np.int64)
+
+        def work(start: int, stop: int) -> None:
+            part = slice(start, stop)
+            _nearest(shells, queries[part], k, gone, limits[part], keys[part], seen[part])
+
+        spread(work, len(queries), threads=threads, grain=8)
+        looked[rows] += seen
+        keys.sort(axis=1)
+        return keys
+
+    return nearest_from_sample(search, frozen(queries), k, shells.bits, n, sample), looked
 
 
 def within(
     shells: Shells, queries: Queries, radius: int, *, gone: Gone = NOTHING_GONE, threads: int | None = None
-) -> tuple[Int64[np.ndarray, " offsets"], Int64[np.ndarray, " hits"], Int64[np.ndarray, " q"]]:
-    """All codes at a distance of at most `radius`: offsets and keys as from `scan.within`, and how many were looked at.
-
-    Args:
-        shells: the database.
-        queries: as many words a code.
-        radius: 0 or more.
-        gone: see `scan.nearest`.
-        threads: at most so many; they share out the queries.
-    """
+) -> tuple[Vector, Vector, Vector]:
+    """Offsets and keys of all codes within a radius, as from `scan.within`, and how many codes were looked at."""
     if not COMPILED:
-        return plain.within_shells(shells, queries, radius, gone)
+        found = plain.within(shells.planes.T, queries, radius, gone, shells.ids)
+        return *found, np.full(len(queries), len(shells.ids))
     queries = frozen(queries)
     looked = np.zeros(len(queries), np.int64)
-    parts: list[tuple[int, np.ndarray, np.ndarray]] = []
-
-    centres, first, inner, starts, planes, ids = _arrays(shells)
-    bits = shells.bits
+    parts: list[tuple[Vector, Vector]] = []
 
     def work(start: int, stop: int) -> None:
-        some, seen = queries[start:stop], looked[start:stop]
-        hits = _within(centres, first, inner, starts, planes, ids, some, radius, bits, gone, start, seen)
-        parts.append((start, *hits))
+        parts.append(_within(shells, queries[start:stop], radius, gone, start, looked[start:stop]))
 
     spread(work, len(queries), threads=threads, grain=8)
-    parts.sort(key=lambda part: part[0])
-    empty = np.zeros(0, np.int64)
-    owners = np.concatenate([empty, *(part[1] for part in parts)])
-    keys = np.concatenate([empty, *(part[2] for part in parts)])
-    return *by_query(owners, keys, len(queries)), looked
+    return *in_order(parts, len(queries)), looked
 
 
-def _arrays(shells: Shells) -> tuple[np.ndarray, ...]:
-    """The shells as the kernels take them; all unwritable, so that one compiled kernel serves all."""
-    return tuple(
-        flat_words(array)
-        for array in (shells.centres, shells.first, shells.inner, shells.starts, shells.planes, shells.ids)
-    )
-
-
-def _spread_nearest(
+@njit
+def _nearest(
     shells: Shells,
     queries: np.ndarray,
     k: int,
     gone: np.ndarray,
     limits: np.ndarray,
-    keys: np.ndarray,
-    looked: np.ndarray,
-    threads: int | None,
-) -> None:
-    centres, first, inner, starts, planes, ids = _arrays(shells)
-
-    def work(start: int, stop: int) -> None:
-        part = slice(start, stop)
-        _nearest(
-            centres,
-            first,
-            inner,
-            starts,
-            planes,
-            ids,
-            queries[part],
-            k,
-            shells.bits,
-            gone,
-            limits[part],
-            keys[part],
-            looked[part],
-        )
-
-    spread(work, len(queries), threads=threads, grain=8)
-    keys.sort(axis=1)
-
-
-@njit
-def _nearest(
-    centres: np.ndarray,
-    first: np.ndarray,
-    inner: np.ndarray,
-    starts: np.ndarray,
-    planes: np.ndarray,
-    ids: np.ndarray,
-    queries: np.ndarray,
-    k: int,
-    bits: int,
-    gone: np.ndarray,
-    limits: np.ndarray,
     found: np.ndarray,
-    looked: np.ndarray,
+    looked: Vector,
 ) -> None:
     """The k nearest, in no order, one query after the other."""
+    bits, _, first, inner, starts, _, ids = shells
+    centres, planes = shells.centres.reshape(shells.centres.size), shells.planes.reshape(shells.planes.size)
     clusters = inner.size
     away = np.empty(clusters, np.int64)
     unsorted, order = np.empty(clusters, np.int64), np.empty(clusters, np.int64)
@@ -215,20 +118,11 @@ def _nearest(
 
 @njit
 def _within(
-    centres: np.ndarray,
-    first: np.ndarray,
-    inner: np.ndarray,
-    starts: np.ndarray,
-    planes: np.ndarray,
-    ids: np.ndarray,
-    queries: np.ndarray,
-    radius: int,
-    bits: int,
-    gone: np.ndarray,
-    number: int,
-    looked: np.ndarray,
+    shells: Shells, queries: np.ndarray, radius: int, gone: np.ndarray, number: int, looked: Vector
 ) -> tuple[np.ndarray, np.ndarray]:
     """Owner (a query's number, from `number` on) and key of every hit."""
+    bits, _, first, inner, starts, _, ids = shells
+    centres, planes = shells.centres.reshape(shells.centres.size), shells.planes.reshape(shells.planes.size)
     clusters = inner.size
     away = np.empty(clusters, np.int64)
     unsorted, order = np.empty(clusters, np.int64), np.empty(clusters, np.int64)
@@ -258,7 +152,7 @@ def _within(
     return owners[:hits], keys[:hits]
 
 
-@leaf
+@inner
 def _least(values: np.ndarray) -> int:
     """Where the least value is, the first if there are several."""
     least = values[0]
@@ -270,7 +164,7 @@ def _least(values: np.ndarray) -> int:
     return 0
 
 
-@leaf
+@inner
 def _range(away: int, first: int, end: int, inner: int, starts: np.ndarray, limit: int) -> tuple[int, int]:
     """The codes of one cluster that may be as near as `limit`, by the triangle inequality; empty if there are none."""
     outer = inner + end - first - 2
@@ -280,7 +174,7 @@ def _range(away: int, first: int, end: int, inner: int, starts: np.ndarray, limi
     return starts[first + low - inner], starts[first + high + 1 - inner]
 
 
-@leaf
+@inner
 def _in_reach(
     away: np.ndarray,
     first: np.ndarray,

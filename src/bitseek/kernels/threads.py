@@ -10,10 +10,10 @@ from itertools import count
 
 
 def thread_count() -> int:
-    """Threads that a kernel uses when nothing is said: `BITSEEK_THREADS`, or the processors this process may run on."""
-    asked = os.environ.get("BITSEEK_THREADS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        return int(asked)
+    """Threads that a kernel uses by default: `BITSEEK_THREADS`, or the processors this process may run on."""
+    given = os.environ.get("BITSEEK_THREADS", "")
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from bitseek.errors import BitseekError
-from bitseek.methods.base import Method
+from bitseek.methods._base import Batch, Card, Method, Task, make_recipe
+from bitseek.methods._recipe import Recipe
 from bitseek.methods.bihalf import BiHalf, BiHalfUnsupervised
 from bitseek.methods.ce import CrossEntropy
 from bitseek.methods.cibhash import CIBHash
@@ -25,6 +26,8 @@ from bitseek.methods.pcah import PCAHash
 from bitseek.methods.relahash import RelaHash
 from bitseek.methods.sdhc import SDHC
 from bitseek.methods.spectral import SpectralHashing
+
+__all__ = ["METHODS", "Batch", "Card", "Method", "Recipe", "Task", "make_recipe", "method_class"]
 
 METHODS: Mapping[str, type[Method]] = {
     "orthohash": OrthoHash,

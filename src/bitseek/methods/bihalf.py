@@ -3,51 +3,45 @@
 Li, van Gemert, "Deep Unsupervised Image Hashing by Maximizing Bit Entropy", AAAI 2021.
 """
 
-from dataclasses import dataclass
-
 import torch
-from torch import Tensor, nn
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
 
-from bitseek.methods.base import Augment, Batch, Card, Method, Optimiser, Recipe, Task, softmax_cross_entropy
-from bitseek.methods.halves import cosine_difference
-from bitseek.models.head import LinearHead
+from bitseek.methods._base import Batch, Card, Method
+from bitseek.methods._losses import cosine_difference, straight_through
+from bitseek.methods._recipe import Augment, BatchSize, Optimiser, Recipe, Shares
+from bitseek.methods._supervised import ClassifierMethod
+
+TITLE = "Deep Unsupervised Image Hashing by Maximizing Bit Entropy"
 
 
-@dataclass(frozen=True, kw_only=True)
 class BiHalfRecipe(Recipe):
-    """Adds to the recipe.
+    """The weight of the released code; the batch size is that of the framework cisip-FIRe."""
 
-    Attributes:
-        gamma: γ, weight of the pull of the logits to their codes.
-    """
-
-    batch_size: int = 64
-    gamma: float = 6.0
+    batch_size: BatchSize = 64
+    gamma: NonNegativeFloat = 6.0
+    """γ, weight of the pull of the logits to their codes."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class BiHalfUnsupervisedRecipe(BiHalfRecipe):
-    """The settings of the released code: the backbone stays as it is.
+    """The settings of the released code: the backbone stays as it is; the rate falls after every 120 of 300 epochs."""
 
-    It drops the learning rate after epochs 120 and 240 of 300; the trainer drops it once.
-    """
-
-    epochs: int = 300
-    batch_size: int = 32
+    epochs: PositiveInt = 300
+    batch_size: BatchSize = 32
     optimiser: Optimiser = "sgd"
-    backbone_lr: float = 0.0
-    drop_at: float = 0.4
+    backbone_lr: NonNegativeFloat = 0.0
+    drop_at: Shares = (0.4, 0.8)
     augment: Augment = "none"
 
 
-class BiHalf(Method):
+class BiHalf(ClassifierMethod):
     """Cross-entropy of a classifier on bi-half codes; the supervised use of the layer, as in cisip-FIRe.
 
     With several labels the target is y / Σ y; an item without labels is in the halves and adds nothing else.
     """
 
     card = Card(
-        title="Deep Unsupervised Image Hashing by Maximizing Bit Entropy",
+        title=TITLE,
         authors="Li and van Gemert",
         year=2021,
         labels="multi",
@@ -57,22 +51,11 @@ class BiHalf(Method):
     recipe_class = BiHalfRecipe
     recipe: BiHalfRecipe
 
-    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
-        super().__init__(task, recipe)
-        self.classifier = nn.Linear(task.bits, task.classes)
-
-    @classmethod
-    def build_head(cls, task: Task, recipe: Recipe) -> LinearHead:
-        """Linear, with bias."""
-        return LinearHead(task.features, task.bits, bias=True)
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy on the codes, and the pull to them."""
         codes = bi_half(batch.logits)
         return {
-            "classification": softmax_cross_entropy(
-                self.classifier(straight_through(batch.logits, codes)), batch.labels
-            ),
+            "classification": self.classify(straight_through(batch.logits, codes), batch),
             "quantisation": self.recipe.gamma * pull(batch.logits, codes),
         }
 
@@ -81,7 +64,7 @@ class BiHalfUnsupervised(Method):
     """(cos(b_i, b_j) − cos(f_i, f_j))² between the two halves of a batch, on bi-half codes b: no labels needed."""
 
     card = Card(
-        title="Deep Unsupervised Image Hashing by Maximizing Bit Entropy",
+        title=TITLE,
         authors="Li and van Gemert",
         year=2021,
         labels="none",
@@ -90,11 +73,6 @@ class BiHalfUnsupervised(Method):
     )
     recipe_class = BiHalfUnsupervisedRecipe
     recipe: BiHalfUnsupervisedRecipe
-
-    @classmethod
-    def build_head(cls, task: Task, recipe: Recipe) -> LinearHead:
-        """Linear, with bias."""
-        return LinearHead(task.features, task.bits, bias=True)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The difference of the cosines, and the pull to the codes."""
@@ -108,17 +86,12 @@ class BiHalfUnsupervised(Method):
 def bi_half(logits: Tensor) -> Tensor:
     """+1 for the ⌊b / 2⌋ items with the largest value of a bit, −1 for the others, (b, K); no gradient.
 
-    Equal values are told apart by their place in the batch, so that the halves are always exact. (A threshold at the
+    Equal values are ordered by their place in the batch, so that the halves are always exact. (A threshold at the
     median, as in cisip-FIRe, gives other counts for ties and odd batches.) Eq. 4, the optimal transport to a fair bit.
     """
     order = logits.detach().argsort(dim=0, descending=True, stable=True)
     codes = torch.full_like(logits, -1.0, requires_grad=False)
     return codes.scatter_(0, order[: len(logits) // 2], 1.0)
-
-
-def straight_through(logits: Tensor, codes: Tensor) -> Tensor:
-    """The codes forward, the identity backward."""
-    return logits + (codes - logits).detach()
 
 
 def pull(logits: Tensor, codes: Tensor) -> Tensor:

@@ -3,40 +3,37 @@
 Qiu, Su, Ou, Yu, Chen, "Unsupervised Hashing with Contrastive Information Bottleneck", IJCAI 2021.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
 
-from bitseek.methods.base import Augment, Batch, Card, Method, Recipe, Task
-from bitseek.methods.mlp import MlpHead
+from bitseek.codes import signs
+from bitseek.methods._base import Batch, Card, Method, Task
+from bitseek.methods._losses import straight_through
+from bitseek.methods._recipe import Augment, BatchSize, DropoutShare, Recipe, Shares
 
 
-@dataclass(frozen=True, kw_only=True)
 class CIBHashRecipe(Recipe):
-    """Adds to the recipe.
+    """The settings of the released code; the rate is constant."""
 
-    Attributes:
-        temperature: τ, of the contrast.
-        kl: β, weight of the divergence of the two views.
-        hidden: width of the hidden layer of the head.
-        dropout: share of the features dropped in training. The frozen VGG16 of the released code has dropout of 0.5
-            before its last two layers, active in training. Where features are computed once both views are the same
-            but for this.
-    """
-
-    epochs: int = 60
-    batch_size: int = 64
-    lr: float = 1e-3
-    backbone_lr: float = 0.0
-    weight_decay: float = 0.0
-    drop_by: float = 1.0
+    epochs: PositiveInt = 60
+    batch_size: BatchSize = 64
+    lr: PositiveFloat = 1e-3
+    backbone_lr: NonNegativeFloat = 0.0
+    weight_decay: NonNegativeFloat = 0.0
+    drop_at: Shares = ()
     augment: Augment = "views"
-    temperature: float = 0.3
-    kl: float = 1e-3
-    hidden: int = 1024
-    dropout: float = 0.5
+    temperature: PositiveFloat = 0.3
+    """τ, of the contrast."""
+    kl: NonNegativeFloat = 1e-3
+    """β, weight of the divergence of the two views."""
+    hidden: PositiveInt = 1024
+    """Width of the hidden layer of the head."""
+    dropout: DropoutShare = 0.5
+    """Share of the features dropped in training. The frozen VGG16 of the released code has dropout of 0.5 before
+    its last two layers, active in training. Where features are computed once, both views are the same but for
+    this."""
 
 
 class CIBHash(Method):
@@ -51,25 +48,25 @@ class CIBHash(Method):
         year=2021,
         labels="none",
         head="dropout, linear, ReLU, linear",
-        idea="two views of an image shall have the same code, other images another",
+        idea="the same code for two views of an image, another one for other images",
     )
     recipe_class = CIBHashRecipe
     recipe: CIBHashRecipe
     views = 2
 
     @classmethod
-    def build_head(cls, task: Task, recipe: CIBHashRecipe) -> MlpHead:
+    def build_head(cls, task: Task, recipe: CIBHashRecipe) -> nn.Sequential:
         """One hidden layer."""
-        return MlpHead(task.features, (recipe.hidden,), task.bits, input_dropout=recipe.dropout)
+        hidden = nn.Linear(task.features, recipe.hidden)
+        return nn.Sequential(nn.Dropout(recipe.dropout), hidden, nn.ReLU(), nn.Linear(recipe.hidden, task.bits))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The contrast, and the divergence."""
-        p = batch.logits.sigmoid()
-        signs = torch.where(batch.logits >= 0, 1.0, -1.0).to(p)
+        codes = straight_through(batch.logits.sigmoid(), signs(batch.logits))
         first, second = batch.logits.chunk(2)
         divergence = (bernoulli_kl(first, second.detach()) + bernoulli_kl(second, first.detach())) / 2
         return {
-            "contrast": contrast(p + (signs - p).detach(), self.recipe.temperature),
+            "contrast": contrast(codes, self.recipe.temperature),
             "divergence": self.recipe.kl * divergence,
         }
 
@@ -78,7 +75,7 @@ def contrast(codes: Tensor, temperature: float) -> Tensor:
     """NT-Xent: −log softmax over the 2b − 1 others of cos / τ, at the other view of the item; mean over all 2b.
 
     Args:
-        codes: (2b, K) float, the first views and then the second; 0 for b = 1, which has nothing to contrast with.
+        codes: (2b, K) float, the first views and then the second; 0 for b = 1, where there is no other item.
         temperature: τ.
     """
     unit = F.normalize(codes, dim=1)

@@ -4,53 +4,49 @@ Yuan, Wang, Zhang, Tay, Jie, Liu, Feng, "Central Similarity Quantization for Eff
 CVPR 2020.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor, nn
 
-from bitseek.codebooks import codebook
-from bitseek.methods.base import Augment, Batch, Card, Method, Recipe, Task
-from bitseek.methods.mlp import MlpHead
+from bitseek.codes import signs
+from bitseek.methods._base import Batch, Card, Task
+from bitseek.methods._recipe import Augment, BatchSize, CodebookName, DropoutShare, Recipe, Share, Shares
+from bitseek.methods._supervised import CodebookMethod, CodebookRecipe
 
 
-@dataclass(frozen=True, kw_only=True)
-class CSQRecipe(Recipe):
-    """Adds to the recipe.
+class CSQRecipe(CodebookRecipe):
+    """The settings of the released code for ResNet-50; the rate is multiplied by 0.7 after every 10 of 90 epochs.
 
-    The defaults are those of the released code for ResNet-50; with AlexNet it takes lr=1e-4, quantisation=0.001 and
-    dropout=0, with several labels backbone_lr=0.05. Its schedule, × 0.7 after every 10 of 90 epochs, comes to × 0.06
-    in the end; here it is the one drop of the trainer.
-
-    Attributes:
-        quantisation: λ, weight of mean (|v| − 1)².
-        hidden_layers: how many layers of D units with ReLU are before the last; the paper has 2.
-        dropout: share of the entries dropped after the first of them.
-        codebook: name of the codebook of the centres; see `bitseek codebooks`. (cisip-FIRe takes `bernoulli`.)
+    With AlexNet the code takes lr=1e-4, quantisation=0.001 and dropout=0, with several labels backbone_lr=0.05. (The
+    framework cisip-FIRe draws the centres from the codebook `bernoulli`.)
     """
 
-    epochs: int = 90
-    batch_size: int = 64
-    lr: float = 1e-3
-    backbone_lr: float = 0.01
-    weight_decay: float = 0.0
-    drop_at: float = 0.5
+    epochs: PositiveInt = 90
+    batch_size: BatchSize = 64
+    lr: PositiveFloat = 1e-3
+    backbone_lr: NonNegativeFloat = 0.01
+    weight_decay: NonNegativeFloat = 0.0
+    drop_at: Shares = tuple(step / 9 for step in range(1, 9))
+    drop_by: Share = 0.7
     augment: Augment = "crop"
-    quantisation: float = 0.05
-    hidden_layers: int = 2
-    dropout: float = 0.5
-    codebook: str = "hadamard"
+    quantisation: NonNegativeFloat = 0.05
+    """λ, weight of mean (|v| − 1)²."""
+    hidden_layers: NonNegativeInt = 2
+    """Number of layers of D units with ReLU before the last; the paper has 2."""
+    dropout: DropoutShare = 0.5
+    """Share of the entries dropped after the first of them."""
+    codebook: CodebookName = "hadamard"
 
 
-class CSQ(Method):
+class CSQ(CodebookMethod):
     """BCE(½(v + 1), ½(c + 1)) + λ mean (|v| − 1)², v = tanh(u), c the centre of the item (eqs. 5 and 7).
 
     The centre of several classes is the majority of theirs, bit by bit; ties are filled from one random code that is
-    drawn once and kept with the weights. An item without labels has no centre and adds the second term only. As
-    ½(tanh u + 1) = σ(2u), the cross-entropy is computed from u: it stays finite where tanh has run into ±1. The
-    pairwise term of the released code, which is not in the paper, is left out.
+    drawn once and saved with the weights. An item without labels has no centre and adds the second term only. As
+    ½(tanh u + 1) = σ(2u), the cross-entropy is computed from u: it stays finite where tanh is ±1. The pairwise term of
+    the released code, which is not in the paper, is left out.
     """
 
     card = Card(
@@ -63,27 +59,26 @@ class CSQ(Method):
     )
     recipe_class = CSQRecipe
     recipe: CSQRecipe
+    filling: Tensor
 
     def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
         super().__init__(task, recipe)
-        book = codebook(self.recipe.codebook, task.classes, task.bits, seed=task.seed)
-        self.register_buffer("book", torch.from_numpy(book.codes.to_signs()).float())
         filling = np.random.default_rng((task.seed, 0xC59)).integers(0, 2, task.bits)
         self.register_buffer("filling", torch.from_numpy(2 * filling - 1).float())
 
     @classmethod
-    def build_head(cls, task: Task, recipe: CSQRecipe) -> MlpHead:
-        """Linear layers with ReLU, as wide as the features."""
-        return MlpHead(task.features, (task.features,) * recipe.hidden_layers, task.bits, dropout=recipe.dropout)
-
-    def codewords(self) -> Tensor:
-        """(C, K) ±1."""
-        return self.get_buffer("book")
+    def build_head(cls, task: Task, recipe: CSQRecipe) -> nn.Sequential:
+        """Hidden layers as wide as the features, and a linear one."""
+        width = task.features
+        hidden = [nn.Sequential(nn.Linear(width, width), nn.ReLU()) for _ in range(recipe.hidden_layers)]
+        for layer in hidden[:1]:
+            layer.append(nn.Dropout(recipe.dropout))
+        return nn.Sequential(*hidden, nn.Linear(width, task.bits))
 
     def centres(self, labels: Tensor) -> Tensor:
         """(b, C) multi-hot → (b, K) ±1, the centre of each item."""
-        votes = labels @ self.codewords().to(labels)
-        return torch.where(votes == 0, self.get_buffer("filling").to(labels), votes.sign())
+        votes = labels @ self.book.to(labels)
+        return torch.where(votes == 0, self.filling.to(labels), signs(votes))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy with the centres, and the pull of |v| to 1."""

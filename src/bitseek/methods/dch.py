@@ -1,52 +1,44 @@
-"""DCH: pairwise likelihood under a Cauchy distribution, which concentrates similar codes in a small Hamming ball.
+"""DCH: pairwise likelihood under a Cauchy distribution, which concentrates similar codes within a small Hamming radius.
 
 Cao, Long, Liu, Wang, "Deep Cauchy Hashing for Hamming Space Retrieval", CVPR 2018.
 """
 
-from dataclasses import dataclass
-
 import torch
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from bitseek.methods.bank import MemoryBank
-from bitseek.methods.base import Batch, Card, Method, Optimiser, Recipe, Task
-from bitseek.methods.pairs import batch_pairs
-from bitseek.models.head import LinearHead
+from bitseek.methods._base import Batch, Card
+from bitseek.methods._pairs import PairMethod, PairRecipe
+from bitseek.methods._recipe import BatchSize, Optimiser
 
 NEAREST = 0.005
 """Share of K that is added to the distance of dissimilar pairs, where the loss has a pole at 0."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DCHRecipe(Recipe):
-    """Adds to the recipe.
+class DCHRecipe(PairRecipe):
+    """The settings of the common PyTorch re-implementation."""
 
-    Attributes:
-        gamma: γ, scale of the Cauchy distribution, in bits.
-        quantisation: λ, weight of log(1 + d(|u|, 1) / γ).
-        memory: pair each item of the batch with the last code of every training item instead of with its batch.
-    """
-
-    gamma: float = 20.0
-    quantisation: float = 0.1
-    memory: bool = False
-    epochs: int = 150
-    batch_size: int = 128
+    gamma: PositiveFloat = 20.0
+    """γ, scale of the Cauchy distribution, in bits."""
+    quantisation: NonNegativeFloat = 0.1
+    """λ, weight of log(1 + d(|u|, 1) / γ)."""
+    epochs: PositiveInt = 150
+    batch_size: BatchSize = 128
     optimiser: Optimiser = "rmsprop"
-    lr: float = 1e-5
-    backbone_lr: float = 1.0
-    weight_decay: float = 1e-5
+    lr: PositiveFloat = 1e-5
+    backbone_lr: NonNegativeFloat = 1.0
+    weight_decay: NonNegativeFloat = 1e-5
 
 
-class DCH(Method):
+class DCH(PairMethod):
     """The Cauchy loss of weighted pairs, and a Cauchy distance of the logits from ±1.
 
     Eq. 8 and 9, with d = ½ K (1 − cos): the mean over the pairs, weighted by |S| / |S1| and |S| / |S0|, of
     log(1 + d / γ) for similar and log(1 + γ / d) for other pairs, and λ log(1 + d(|u|, 1) / γ).
 
-    (Eq. 8 reads s log(d / γ) + log(1 + γ / d), which is the same.) Dissimilar codes that point the same way would
-    cost infinitely much; released code clips their cosine at 0.99, so that nothing pushes them apart any more. Here
-    `NEAREST` · K is added to their distance instead: the cost stays finite and keeps pushing.
+    (Eq. 8 reads s log(d / γ) + log(1 + γ / d), which is the same.) The cost of dissimilar codes that point the same way
+    is infinite; released code clips their cosine at 0.99, where no gradient pushes them apart. Here `NEAREST` · K is
+    added to their distance instead: the cost stays finite and has a gradient.
     """
 
     card = Card(
@@ -57,24 +49,14 @@ class DCH(Method):
         head="linear",
         idea="a Cauchy likelihood of the pairs, which gathers similar codes within a small Hamming radius",
     )
-
     recipe_class = DCHRecipe
     recipe: DCHRecipe
-
-    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
-        super().__init__(task, recipe)
-        self.bank = MemoryBank(task.items, task.bits, task.classes) if self.recipe.memory else None
-
-    @classmethod
-    def build_head(cls, task: Task, recipe: Recipe) -> LinearHead:
-        """Linear."""
-        return LinearHead(task.features, task.bits, bias=True)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Minus the weighted log-likelihood of the pairs, and the quantisation term."""
         half, gamma = self.task.bits / 2, self.recipe.gamma
         units = normalised(batch.logits)
-        pairs = batch_pairs(units, batch.labels) if self.bank is None else self.bank.pairs(units, batch)
+        pairs = self.pairs(units, batch)
         distance = half * (1 - pairs.inner_products()).clamp(min=0)
         far = torch.log1p(gamma / (distance + NEAREST * self.task.bits))
         cost = torch.where(pairs.similar > 0, torch.log1p(distance / gamma), far)

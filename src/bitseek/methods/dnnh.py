@@ -5,53 +5,47 @@ method here is its descendant with a pre-trained ResNet-18, a tanh head and all 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from bitseek.methods.base import Augment, Batch, Card, Method, Optimiser, Recipe, Task
-from bitseek.methods.pairs import batch_triplets, squared_distances
-from bitseek.methods.samplers import classes_by_images, drawn_triplets
+from bitseek.labels import Labels
+from bitseek.methods._base import Batch, Card, Method, Task
+from bitseek.methods._pairs import squared_distances
+from bitseek.methods._recipe import Augment, BatchSize, Optimiser, OrNone, Recipe, Shares
+from bitseek.methods._samplers import classes_by_images, drawn_triplets
+from bitseek.methods._triplets import batch_triplets
 
 TITLE = "Simultaneous Feature Learning and Hash Coding with Deep Neural Networks"
 
 
-@dataclass(frozen=True, kw_only=True)
 class DNNHRecipe(Recipe):
-    """Adds to the recipe.
+    """The settings of the Caffe code, whose rate falls at 60,000 and 70,000 of 100,000 steps."""
 
-    Attributes:
-        margin: m, on the squared distance of codes in [0, 1]^K; 1 in the paper. By default K / 16 + 1: the advice for
-            codes in [−1, 1]^K, a little above K / 4, means a quarter of that here.
-        epsilon: ε of the piece-wise threshold, small and positive; ½ is no threshold, as in released code.
-        slice_length: outputs of the layer before that are given to each bit.
-        batch_size: items in a step, three a triplet.
-    """
-
-    margin: float | None = None
-    epsilon: float = 0.1
-    slice_length: int = 50
-    batch_size: int = 300
+    margin: OrNone[PositiveFloat] = None
+    """m, on the squared distance of codes in [0, 1]^K; 1 in the paper. By default K / 16 + 1: the advice for codes
+    in [−1, 1]^K, a little above K / 4, means a quarter of that here."""
+    epsilon: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    """ε of the piece-wise threshold, small and positive; ½ is no threshold, as in released code."""
+    slice_length: PositiveInt = 50
+    """Outputs of the layer before that are given to each bit."""
+    batch_size: Annotated[int, Field(ge=3)] = 300
+    """Items of a step, three a triplet."""
     optimiser: Optimiser = "sgd"
-    lr: float = 1e-3
-    backbone_lr: float = 1.0
-    drop_at: float = 0.6
+    lr: PositiveFloat = 1e-3
+    backbone_lr: NonNegativeFloat = 1.0
+    drop_at: Shares = (0.6, 0.7)
 
 
 class DivideAndEncode(nn.Module):
     """The head of DNNH (§3.2): K slices of the features, each with a small layer of its own for one bit.
 
     A layer with ReLU makes K · slice_length features of the D that the backbone has, as the last 1 × 1 convolution of
-    the paper's network does. The paper's sigmoid g lives in the loss: its code is g ≥ ½, which is logit ≥ 0.
-
-    Args:
-        features: D.
-        bits: K.
-        slice_length: of the features of one bit.
+    the paper's network does. The paper's sigmoid g is part of the loss: its code is g ≥ ½, which is logit ≥ 0.
     """
 
     def __init__(self, features: int, bits: int, slice_length: int) -> None:
@@ -73,7 +67,7 @@ class DNNH(Method):
 
     The mean over the triplets of max(0, m + ‖F − F⁺‖² − ‖F − F⁻‖²), with F in [0, 1]^K: the sigmoid of the logits
     after the paper's piece-wise threshold, 0 below ½ − ε and 1 above ½ + ε. There its derivative is 0, as in the paper:
-    a bit that is wrong and sure is not learnt any more.
+    a wrong bit beyond ε has no gradient any more.
     """
 
     card = Card(
@@ -84,32 +78,28 @@ class DNNH(Method):
         head="divide and encode",
         idea="a triplet ranking loss, each bit computed from its own slice of the features",
     )
-
     recipe_class = DNNHRecipe
     recipe: DNNHRecipe
 
-    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
-        super().__init__(task, recipe)
-        self.margin = task.bits / 16 + 1 if self.recipe.margin is None else self.recipe.margin
-
     @classmethod
-    def build_head(cls, task: Task, recipe: Any) -> DivideAndEncode:
+    def build_head(cls, task: Task, recipe: DNNHRecipe) -> DivideAndEncode:
         """Divide and encode."""
         return DivideAndEncode(task.features, task.bits, recipe.slice_length)
 
-    def sample(self, labels: np.ndarray, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    def sample(self, labels: Labels, generator: np.random.Generator) -> Iterator[np.ndarray]:
         """Triplets: a third of anchors, a third of their positives, a third of their negatives."""
         return drawn_triplets(labels, max(1, min(self.recipe.batch_size, len(labels)) // 3), generator)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """The triplet loss over the triplets (i, b/3 + i, 2b/3 + i) that are some by their labels."""
+        """The triplet loss over the triplets (i, b/3 + i, 2b/3 + i) whose labels make them triplets."""
         t = len(batch.labels) // 3
+        margin = self.task.bits / 16 + 1 if self.recipe.margin is None else self.recipe.margin
         codes = piecewise_threshold(batch.logits.sigmoid(), self.recipe.epsilon)
-        anchors, positives, negatives = codes[:t], codes[t : 2 * t], codes[2 * t : 3 * t]
+        anchors, positives, negatives = codes[: 3 * t].unflatten(0, (3, t))
         surplus = (anchors - positives).square().sum(dim=1) - (anchors - negatives).square().sum(dim=1)
-        own, near, far = (batch.labels[part * t : (part + 1) * t] for part in range(3))
+        own, near, far = batch.labels[: 3 * t].unflatten(0, (3, t))
         valid = ((own * near).sum(dim=1) > 0) & ((own * far).sum(dim=1) == 0)
-        return {"triplet": (F.relu(self.margin + surplus) * valid).sum() / valid.sum().clamp(min=1)}
+        return {"triplet": (F.relu(margin + surplus) * valid).sum() / valid.sum().clamp(min=1)}
 
 
 def piecewise_threshold(values: Tensor, epsilon: float) -> Tensor:
@@ -118,22 +108,18 @@ def piecewise_threshold(values: Tensor, epsilon: float) -> Tensor:
     return torch.where(values < 0.5 - epsilon, 0.0, values)
 
 
-@dataclass(frozen=True, kw_only=True)
 class DNNHResNetRecipe(Recipe):
-    """Adds to the recipe.
+    """The settings of the released code, whose rate falls after every 1,800 of 4,000 epochs."""
 
-    Attributes:
-        margin: m, on the squared distance of codes in [−1, 1]^K; by default K / 4 + 4: "a little above K / 4".
-        classes: P, how many classes are in a batch; each has batch_size / P images.
-    """
-
-    margin: float | None = None
-    classes: int = 10
-    batch_size: int = 80
+    margin: OrNone[PositiveFloat] = None
+    """m, on the squared distance of codes in [−1, 1]^K; by default K / 4 + 4: "a little above K / 4"."""
+    classes: Annotated[int, Field(ge=2)] = 10
+    """P, how many classes are in a batch; each has batch_size / P images, at least two."""
+    batch_size: BatchSize = 80
     optimiser: Optimiser = "sgd"
-    lr: float = 1e-3
-    backbone_lr: float = 1.0
-    drop_at: float = 0.45
+    lr: PositiveFloat = 1e-3
+    backbone_lr: NonNegativeFloat = 1.0
+    drop_at: Shares = (0.45, 0.9)
     augment: Augment = "crop"
 
 
@@ -153,27 +139,19 @@ class DNNHResNet(Method):
         head="linear",
         idea="DNNH on a pre-trained network with tanh codes: all triplets of batches of some images of some classes",
     )
-
     recipe_class = DNNHResNetRecipe
     recipe: DNNHResNetRecipe
+    head_class = nn.Linear
 
-    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
-        super().__init__(task, recipe)
-        self.margin = task.bits / 4 + 4 if self.recipe.margin is None else self.recipe.margin
-
-    @classmethod
-    def build_head(cls, task: Task, recipe: Recipe) -> nn.Linear:
-        """Linear, with PyTorch's initialisation; the tanh lives in the loss."""
-        return nn.Linear(task.features, task.bits)
-
-    def sample(self, labels: np.ndarray, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    def sample(self, labels: Labels, generator: np.random.Generator) -> Iterator[np.ndarray]:
         """Some images of some classes."""
-        images = max(1, self.recipe.batch_size // self.recipe.classes)
+        images = max(2, self.recipe.batch_size // self.recipe.classes)
         return classes_by_images(labels, self.recipe.classes, images, generator)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The triplet loss."""
+        margin = self.task.bits / 4 + 4 if self.recipe.margin is None else self.recipe.margin
         codes = batch.logits.tanh()
         triplets = batch_triplets(batch.labels, both_ways=False)
-        surplus = triplets.gaps(squared_distances(codes, codes), self.margin, blank=-torch.inf)
+        surplus = triplets.gaps(squared_distances(codes, codes), margin, blank=-torch.inf)
         return {"triplet": triplets.mean(F.relu(surplus))}

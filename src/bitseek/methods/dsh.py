@@ -3,49 +3,51 @@
 Liu, Wang, Shan, Chen, "Deep Supervised Hashing for Fast Image Retrieval", CVPR 2016.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from bitseek.methods.bank import MemoryBank
-from bitseek.methods.base import Batch, Card, Method, Optimiser, Recipe, Task
-from bitseek.methods.pairs import Pairs, batch_pairs
-from bitseek.models.head import LinearHead
+from bitseek.methods._base import Batch, Card, Task
+from bitseek.methods._pairs import PairMethod, Pairs
+from bitseek.methods._recipe import BatchSize, Optimiser, OrNone, Recipe, Shares
+from bitseek.models import LinearHead
 
 
-@dataclass(frozen=True, kw_only=True)
 class DSHRecipe(Recipe):
-    """Adds to the recipe.
-
-    Attributes:
-        form: which pairs are formed. `batch`: all of a batch, as the paper proposes for training and its released
-            code does; `pairs`: disjoint ones, the first half of a batch with the second, Eq. 3 literally; `bank`:
-            each item of the batch with the last code of every training item, as a widely used re-implementation does.
-        margin: M, on the distance summed over the bits; by default the paper's 2 K. Two codes of ±1 that differ in at
-            least half of their bits cost nothing then.
-        alpha: α, weight of the distance of the logits from ±1, summed over the bits.
-        init: what the weights of the head start from: `normal`, N(0, 0.01²), or `xavier` (Glorot and Bengio, 2010),
-            √(2 / (D + K)) as standard deviation. From very small weights on features that are not centred all bits
-            grow along one direction, and classes may end with one code: they differ by magnitude then, not by sign.
-    """
+    """The settings of the released CIFAR-10 network; the rate falls at 60,000 and 65,000 of 70,000 steps."""
 
     form: Literal["batch", "pairs", "bank"] = "batch"
-    margin: float | None = None
-    alpha: float = 0.01
+    """Which pairs are formed. `batch`: all of a batch, as the paper proposes for training and its released code
+    does; `pairs`: disjoint ones, the first half of a batch with the second, Eq. 3 literally; `bank`: each item of
+    the batch with the last code of every training item, as a common re-implementation does."""
+    margin: OrNone[PositiveFloat] = None
+    """M, on the distance summed over the bits; by default the paper's 2 K, at which two codes of ±1 that differ in
+    at least half of their bits cost nothing."""
+    alpha: NonNegativeFloat = 0.01
+    """α, weight of the distance of the logits from ±1, summed over the bits."""
     init: Literal["normal", "xavier"] = "normal"
-    epochs: int = 280
-    batch_size: int = 200
+    """Initial weights of the head: `normal`, N(0, 0.01²), or `xavier` (Glorot and Bengio, 2010), with the standard
+    deviation √(2 / (D + K)). From very small weights on features that are not centred all bits grow along one
+    direction, and classes may end with one code: they differ by magnitude then, not by sign."""
+    epochs: PositiveInt = 280
+    batch_size: BatchSize = 200
     optimiser: Optimiser = "sgd"
-    lr: float = 1e-3
-    backbone_lr: float = 1.0
-    weight_decay: float = 4e-3
-    drop_at: float = 6 / 7
+    lr: PositiveFloat = 1e-3
+    backbone_lr: NonNegativeFloat = 1.0
+    weight_decay: NonNegativeFloat = 4e-3
+    drop_at: Shares = (6 / 7, 13 / 14)
+
+    @property
+    def memory(self) -> bool:
+        """Whether there is a memory bank."""
+        return self.form == "bank"
 
 
-class DSH(Method):
+class DSH(PairMethod):
     """The contrastive loss of pairs, and the distance of the logits from ±1.
 
     Eq. 3: the mean over the pairs of ½ s D + ½ (1 − s) max(M − D, 0) + α (r_i + r_j), with D = ‖u_i − u_j‖² and
@@ -65,41 +67,31 @@ class DSH(Method):
         head="linear",
         idea="similar pairs together, others apart by a margin of half the bits, all outputs close to −1 or +1",
     )
-
     recipe_class = DSHRecipe
     recipe: DSHRecipe
-
-    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
-        super().__init__(task, recipe)
-        self.margin = 2.0 * task.bits if self.recipe.margin is None else self.recipe.margin
-        self.bank = MemoryBank(task.items, task.bits, task.classes) if self.recipe.form == "bank" else None
 
     @classmethod
     def build_head(cls, task: Task, recipe: DSHRecipe) -> LinearHead:
         """Linear."""
-        head = LinearHead(task.features, task.bits, bias=True)
+        head = LinearHead(task.features, task.bits)
         if recipe.init == "xavier":
             nn.init.xavier_normal_(head.weight)
         return head
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The contrastive term and the distance from ±1."""
-        pairs = self._pairs(batch)
+        pairs, sides = self.pairs(batch.logits, batch), 1
+        if self.recipe.form == "pairs":
+            pairs, sides = disjoint(pairs), 2
+        margin = 2 * self.task.bits if self.recipe.margin is None else self.recipe.margin
         distance = pairs.squared_distances()
-        contrast = pairs.similar * distance + (1 - pairs.similar) * F.relu(self.margin - distance)
+        contrast = pairs.similar * distance + (1 - pairs.similar) * F.relu(margin - distance)
         from_signs = (batch.logits.abs() - 1).abs().sum(dim=1).mean()
-        sides = 2 if self.recipe.form == "pairs" else 1
         return {"contrastive": pairs.mean(contrast / 2), "signs": self.recipe.alpha * sides * from_signs}
-
-    def _pairs(self, batch: Batch) -> Pairs:
-        if self.bank is not None:
-            return self.bank.pairs(batch.logits, batch)
-        pairs = batch_pairs(batch.logits, batch.labels)
-        return disjoint(pairs) if self.recipe.form == "pairs" else pairs
 
 
 def disjoint(pairs: Pairs) -> Pairs:
-    """Of all pairs of a batch, item i of the first half with item i of the second; an odd one out has no partner."""
+    """Of all pairs of a batch, item i of the first half with item i of the second; an odd last item has no partner."""
     b = len(pairs.codes)
     rows = torch.arange(b, device=pairs.counted.device)
     partner = (rows.unsqueeze(1) + b // 2 == rows) & (rows.unsqueeze(1) < b // 2)

@@ -3,39 +3,35 @@
 Wang, Shi, Kitani, "Deep Supervised Hashing with Triplet Labels", ACCV 2016.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from bitseek.methods.base import Batch, Card, Method, Optimiser, Recipe, Task
-from bitseek.methods.pairs import batch_triplets, distance_to_signs
-from bitseek.models.head import LinearHead
+from bitseek.methods._base import Batch, Card, Method
+from bitseek.methods._losses import distance_to_signs
+from bitseek.methods._recipe import BatchSize, Optimiser, OrNone, Recipe
+from bitseek.methods._triplets import batch_triplets
 
 
-@dataclass(frozen=True, kw_only=True)
 class DTSHRecipe(Recipe):
-    """Adds to the recipe.
+    """The settings of the common PyTorch re-implementation."""
 
-    Attributes:
-        margin: α; by default the paper's K / 2. Released re-implementations use 5.
-        scale: of the inner product, θ = scale · u_i · u_j: ½ in the paper, 1 in re-implementations.
-        quantisation: λ, weight of the mean of (u − sign u)².
-        anchor_as_positive: an item is also its own positive, as in re-implementations; with many classes and small
-            batches it is often the only one.
-    """
-
-    margin: float | None = None
-    scale: float = 0.5
-    quantisation: float = 1.0
+    margin: OrNone[NonNegativeFloat] = None
+    """α; by default the paper's K / 2. Released re-implementations use 5."""
+    scale: PositiveFloat = 0.5
+    """Of the inner product, θ = scale · u_i · u_j: ½ in the paper, 1 in re-implementations."""
+    quantisation: NonNegativeFloat = 1.0
+    """λ, weight of the mean of (u − sign u)²."""
     anchor_as_positive: bool = False
-    epochs: int = 150
-    batch_size: int = 128
+    """An item is also its own positive, as in re-implementations; with many classes and small batches it is often
+    the only one."""
+    epochs: PositiveInt = 150
+    batch_size: BatchSize = 128
     optimiser: Optimiser = "rmsprop"
-    lr: float = 1e-5
-    backbone_lr: float = 1.0
-    weight_decay: float = 1e-5
+    lr: PositiveFloat = 1e-5
+    backbone_lr: NonNegativeFloat = 1.0
+    weight_decay: NonNegativeFloat = 1e-5
 
 
 class DTSH(Method):
@@ -45,8 +41,7 @@ class DTSH(Method):
     times the mean of (u − sign u)².
 
     All triplets of a batch are formed. An anchor without a positive or a negative is left out. (Re-implementations
-    clip t at −100 against overflow, which takes the gradient from the triplets that are most wrong; nothing is
-    clipped here.)
+    clip t at −100 against overflow, where the triplets that are most wrong have no gradient; nothing is clipped here.)
     """
 
     card = Card(
@@ -57,24 +52,15 @@ class DTSH(Method):
         head="linear",
         idea="the likelihood that an item is closer to one of its class than to one of another, by a margin",
     )
-
     recipe_class = DTSHRecipe
     recipe: DTSHRecipe
-
-    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
-        super().__init__(task, recipe)
-        self.margin = task.bits / 2 if self.recipe.margin is None else self.recipe.margin
-
-    @classmethod
-    def build_head(cls, task: Task, recipe: Recipe) -> LinearHead:
-        """Linear."""
-        return LinearHead(task.features, task.bits, bias=True)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Minus the log-likelihood of the triplets, and the quantisation error."""
         logits = batch.logits
+        margin = self.task.bits / 2 if self.recipe.margin is None else self.recipe.margin
         triplets = batch_triplets(batch.labels, both_ways=True, anchor_as_positive=self.recipe.anchor_as_positive)
-        surplus = triplets.gaps(self.recipe.scale * logits @ logits.T, -self.margin, blank=torch.inf)
+        surplus = triplets.gaps(self.recipe.scale * logits @ logits.T, -margin, blank=torch.inf)
         likelihood = triplets.mean_of_anchors(F.softplus(-surplus))
         error = self.recipe.quantisation * distance_to_signs(logits).mean()
         return {"likelihood": likelihood, "quantisation": error}

@@ -1,31 +1,28 @@
-"""Iterative quantisation: principal components, turned so that they lie close to the corners of the cube.
+"""Iterative quantisation: principal components, rotated so that they lie close to the corners of the cube.
 
 Gong, Lazebnik, Gordo, Perronnin, "Iterative Quantization: A Procrustean Approach to Learning Binary Codes for
 Large-Scale Image Retrieval", CVPR 2011 and TPAMI 2013.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float
+from pydantic import NonNegativeInt
 from torch import Tensor
 
-from bitseek.methods.base import Card, Recipe, Task
-from bitseek.methods.projection import Projection, need_features, principal_components
+from bitseek.codes import signs
+from bitseek.methods._base import Card
+from bitseek.methods._projection import PrincipalProjection, principal_components
+from bitseek.methods._recipe import Recipe
 
 
-@dataclass(frozen=True, kw_only=True)
 class ITQRecipe(Recipe):
-    """Adds to the recipe.
+    """Nothing but the number of iterations: the rest is for methods with gradients."""
 
-    Attributes:
-        iterations: how often codes and rotation take turns. (The paper finds 50 enough; cisip-FIRe does 100.)
-    """
-
-    iterations: int = 50
+    iterations: NonNegativeInt = 50
+    """Number of alternations of codes and rotation. (The paper finds 50 enough; cisip-FIRe does 100.)"""
 
 
-class ITQ(Projection):
+class ITQ(PrincipalProjection):
     """The signs of V R: V the K leading principal components, R the rotation that brings V R nearest to its signs.
 
     More bits than features: an error.
@@ -42,16 +39,12 @@ class ITQ(Projection):
     recipe_class = ITQRecipe
     recipe: ITQRecipe
 
-    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
-        need_features(task)
-        super().__init__(task, recipe)
-
     def fit(self, features: Tensor, labels: Tensor) -> None:
         """Principal components, then their rotation from a random start."""
         mean, components = principal_components(features, self.task.bits)
         scores = (features.double().cpu().numpy() - mean) @ components
         start = random_rotation(self.task.bits, np.random.default_rng((self.task.seed, 0x170)))
-        self.head.set(mean, components @ rotation(scores, start, self.recipe.iterations))
+        self.head.set(mean=mean, projection=components @ rotation(scores, start, self.recipe.iterations))
 
 
 def random_rotation(size: int, generator: np.random.Generator) -> Float[np.ndarray, "size size"]:
@@ -63,16 +56,15 @@ def random_rotation(size: int, generator: np.random.Generator) -> Float[np.ndarr
 def rotation(
     scores: Float[np.ndarray, "n k"], start: Float[np.ndarray, "k k"], iterations: int
 ) -> Float[np.ndarray, "k k"]:
-    """R from turns of B = sign(V R) and the orthogonal Procrustes problem min_R ‖B − V R‖ (§2.2).
+    """R from alternating B = sign(V R) and the orthogonal Procrustes problem min_R ‖B − V R‖ (§2.2).
 
     Args:
         scores: V, of the training set.
         start: the first R.
-        iterations: how many turns.
+        iterations: number of alternations.
     """
     turned = start
     for _ in range(iterations):
-        signs = np.where(scores @ turned >= 0, 1.0, -1.0)
-        left, _, right = np.linalg.svd(scores.T @ signs)
+        left, _, right = np.linalg.svd(scores.T @ signs(scores @ turned))
         turned = left @ right
     return turned

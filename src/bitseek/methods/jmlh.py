@@ -4,34 +4,32 @@ Shen, Qin, Chen, Liu, Zhu, Shao, "Embarrassingly Simple Binary Representation Le
 """
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from pydantic import NonNegativeFloat
+from torch import Tensor
 
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task, softmax_cross_entropy
-from bitseek.models.head import LinearHead
+from bitseek.methods._base import Batch, Card
+from bitseek.methods._losses import straight_through
+from bitseek.methods._recipe import BatchSize, Recipe
+from bitseek.methods._supervised import ClassifierMethod
 
 
-@dataclass(frozen=True, kw_only=True)
 class JMLHRecipe(Recipe):
-    """Adds to the recipe.
+    """Batch size and weight of the released code."""
 
-    Attributes:
-        kl: λ, weight of Σ_k KL(Bern(p_k) ‖ Bern(½)). (cisip-FIRe takes 0.1.)
-        noise: `uniform` draws the thresholds ε from U(0, 1) in training, a stochastic neuron; `none` keeps them at ½,
-            as the released code does: the divergence then pushes p to where the bits are cut, and on frozen CIFAR-10
-            features the result falls below plain cross-entropy.
-    """
-
-    batch_size: int = 400
-    kl: float = 0.2
+    batch_size: BatchSize = 400
+    kl: NonNegativeFloat = 0.2
+    """λ, weight of Σ_k KL(Bern(p_k) ‖ Bern(½)). (cisip-FIRe takes 0.1.)"""
     noise: Literal["uniform", "none"] = "uniform"
+    """`uniform` draws the thresholds ε from U(0, 1) in training, a stochastic neuron; `none` keeps them at ½, as
+    the released code does: the divergence then pushes p to the threshold, and on frozen CIFAR-10 features the
+    result falls below plain cross-entropy."""
 
 
-class JMLH(Method):
+class JMLH(ClassifierMethod):
     """Cross-entropy of a classifier on z = [p ≥ ε], p = σ(u), + λ mean_i Σ_k KL(Bern(p_ik) ‖ Bern(½)).
 
     z is 0 or 1; the gradient with respect to z goes on to p unchanged. In evaluation ε is ½, so the code is the sign of
@@ -49,20 +47,10 @@ class JMLH(Method):
     recipe_class = JMLHRecipe
     recipe: JMLHRecipe
 
-    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
-        super().__init__(task, recipe)
-        self.classifier = nn.Linear(task.bits, task.classes)
-
-    @classmethod
-    def build_head(cls, task: Task, recipe: Recipe) -> LinearHead:
-        """Linear, with bias."""
-        return LinearHead(task.features, task.bits, bias=True)
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy on the random bits, and their information."""
-        bits = self.neurons(batch.logits)
         return {
-            "classification": softmax_cross_entropy(self.classifier(bits), batch.labels),
+            "classification": self.classify(self.neurons(batch.logits), batch),
             "information": self.recipe.kl * information(batch.logits),
         }
 
@@ -72,7 +60,7 @@ class JMLH(Method):
         threshold = torch.full_like(p, 0.5)
         if self.training and self.recipe.noise == "uniform":
             threshold = torch.rand(p.shape, dtype=p.dtype).to(p.device)  # on the CPU: the same on every device
-        return p + ((p >= threshold).to(p.dtype) - p).detach()
+        return straight_through(p, (p >= threshold).to(p.dtype))
 
 
 def information(logits: Tensor) -> Tensor:

@@ -4,44 +4,41 @@ Hoe, Ng, Zhang, Chan, Song, Xiang, "One Loss for All: Deep Hashing with a Single
 Objective", NeurIPS 2021.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from bitseek.codebooks import codebook
-from bitseek.methods.base import Augment, Batch, Card, Method, Recipe, Task, softmax_cross_entropy
-from bitseek.models.head import BatchNormHead
+from bitseek.codes import signs
+from bitseek.methods._base import Batch, Card
+from bitseek.methods._losses import distance_to_signs, softmax_cross_entropy
+from bitseek.methods._recipe import Augment
+from bitseek.methods._supervised import CodebookMethod, CodebookRecipe
+from bitseek.models import BatchNormHead
 
 
-@dataclass(frozen=True, kw_only=True)
-class OrthoHashRecipe(Recipe):
-    """Adds to the recipe.
+class OrthoHashRecipe(CodebookRecipe):
+    """The settings of the released code; the rate falls at 80 of 100 epochs."""
 
-    Attributes:
-        margin: m, subtracted from the cosine of an item's own classes, or added to its angle.
-        margin_type: `cos` (the paper's OrthoCos) or `arc` (OrthoArc).
-        scale: s, or `sqrt` for √K.
-        codebook: name of the codebook; see `bitseek codebooks`.
-        multi_label_loss: `softmax` against y / Σ y, `sigmoid` (mean binary cross-entropy), or `imbalance`
-            (the same, weighted 1 on positives and confident mistakes and 1 / C elsewhere).
-        quantisation: weight of the optional term that pulls the logits to their signs.
-        quantisation_type: `cs` (1 − cos), `l1` or `l2` (mean distance of the entries).
-    """
-
-    margin: float = 0.2
+    margin: NonNegativeFloat = 0.2
+    """m, subtracted from the cosine of an item's own classes, or added to its angle."""
     margin_type: Literal["cos", "arc"] = "cos"
-    scale: float | Literal["sqrt"] = 8.0
-    codebook: str = "bernoulli"
+    """`cos` (the paper's OrthoCos) or `arc` (OrthoArc)."""
+    scale: PositiveFloat | Literal["sqrt"] = 8.0
+    """s, or `sqrt` for √K."""
     multi_label_loss: Literal["softmax", "sigmoid", "imbalance"] = "softmax"
-    quantisation: float = 0.0
+    """`softmax` against y / Σ y, `sigmoid` (mean binary cross-entropy), or `imbalance` (the same, weighted 1 on
+    positives and confident mistakes and 1 / C elsewhere)."""
+    quantisation: NonNegativeFloat = 0.0
+    """Weight of the optional term that pulls the logits to their signs."""
     quantisation_type: Literal["cs", "l1", "l2"] = "cs"
+    """`cs` (1 − cos), `l1` or `l2` (mean distance of the entries)."""
     augment: Augment = "jitter"
 
 
-class OrthoHash(Method):
+class OrthoHash(CodebookMethod):
     """Maximise the cosine between the logits of an item and the codeword of its class, by a margin.
 
     The defaults are those of the released code. The paper's scale √K is `scale="sqrt"` (they agree at 64 bits).
@@ -57,29 +54,15 @@ class OrthoHash(Method):
         head="linear without bias, batch norm",
         idea="one cosine loss against fixed binary codewords; batch norm balances the bits",
     )
-
     recipe_class = OrthoHashRecipe
     recipe: OrthoHashRecipe
-
-    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
-        super().__init__(task, recipe)
-        book = codebook(self.recipe.codebook, task.classes, task.bits, seed=task.seed)
-        self.register_buffer("book", torch.from_numpy(book.codes.to_signs()).float())
-        self.scale = task.bits**0.5 if self.recipe.scale == "sqrt" else float(self.recipe.scale)
-
-    @classmethod
-    def build_head(cls, task: Task, recipe: Recipe) -> BatchNormHead:
-        """Linear and batch norm."""
-        return BatchNormHead(task.features, task.bits)
-
-    def codewords(self) -> Tensor:
-        """(C, K) ±1."""
-        return self.get_buffer("book")
+    head_class = BatchNormHead
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The cosine (or angular) margin loss, and the quantisation term where it has a weight."""
-        cosines = cosine(batch.logits, self.codewords())
-        terms = {"cosine": self._classify(self.scale * self._with_margin(cosines, batch.labels), batch.labels)}
+        scale = self.task.bits**0.5 if self.recipe.scale == "sqrt" else self.recipe.scale
+        scores = scale * self._with_margin(cosine(batch.logits, self.book), batch.labels)
+        terms = {"cosine": self._classify(scores, batch.labels)}
         if self.recipe.quantisation:
             error = quantisation_error(batch.logits, self.recipe.quantisation_type)
             terms["quantisation"] = self.recipe.quantisation * error
@@ -117,8 +100,6 @@ def cosine(logits: Tensor, codewords: Tensor) -> Tensor:
 
 def quantisation_error(logits: Tensor, kind: Literal["cs", "l1", "l2"]) -> Tensor:
     """Distance of the logits from their signs, mean over the batch: 1 − cos, mean |v − sign v|, or its square."""
-    signs = torch.where(logits >= 0, 1.0, -1.0).detach()
     if kind == "cs":
-        return (1 - F.cosine_similarity(logits, signs, dim=1)).mean()
-    distance = (logits - signs).abs()
-    return distance.mean() if kind == "l1" else distance.square().mean()
+        return (1 - F.cosine_similarity(logits, signs(logits), dim=1)).mean()
+    return (logits - signs(logits)).abs().mean() if kind == "l1" else distance_to_signs(logits).mean()

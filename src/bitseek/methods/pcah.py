@@ -5,11 +5,11 @@ Wang, Kumar, Chang, "Semi-Supervised Hashing for Large-Scale Search", TPAMI 2012
 
 from torch import Tensor
 
-from bitseek.methods.base import Card, Recipe, Task
-from bitseek.methods.projection import Projection, need_features, principal_components
+from bitseek.methods._base import Card
+from bitseek.methods._projection import PrincipalProjection, principal_components
 
 
-class PCAHash(Projection):
+class PCAHash(PrincipalProjection):
     """The signs of the K leading principal components of the centred features. More bits than features: an error."""
 
     card = Card(
@@ -21,10 +21,7 @@ class PCAHash(Projection):
         idea="the signs of the directions of largest variance",
     )
 
-    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
-        need_features(task)
-        super().__init__(task, recipe)
-
     def fit(self, features: Tensor, labels: Tensor) -> None:
         """Principal components of the features."""
-        self.head.set(*principal_components(features, self.task.bits))
+        mean, components = principal_components(features, self.task.bits)
+        self.head.set(mean=mean, projection=components)

@@ -4,34 +4,32 @@ Erin Liong, Lu, Wang, Moulin, Zhou, "Deep Hashing for Compact Binary Codes Learn
 place of its pairs, as Hoe et al., "One Loss for All", NeurIPS 2021, compare with it.
 """
 
-from dataclasses import dataclass
-
 import torch
-from torch import Tensor, nn
+from pydantic import NonNegativeFloat
+from torch import Tensor
 
-from bitseek.methods.base import Batch, Card, Method, Recipe, Task, softmax_cross_entropy
-from bitseek.models.head import LinearHead
+from bitseek.methods._base import Batch, Card
+from bitseek.methods._losses import distance_to_signs
+from bitseek.methods._recipe import BatchSize, Recipe
+from bitseek.methods._supervised import ClassifierMethod
+from bitseek.models import LinearHead
 
 
-@dataclass(frozen=True, kw_only=True)
 class SDHCRecipe(Recipe):
-    """Adds to the recipe.
+    """The weights with which Hoe et al. compare; the batch size is that of the framework cisip-FIRe."""
 
-    Attributes:
-        quantisation: λ₀, weight of mean (v − sign v)².
-        variance: λ₁, weight of the variance that is maximised.
-        orthogonality: λ₂, weight of mean (W Wᵀ − I)².
-        classification: α, weight of the cross-entropy.
-    """
-
-    batch_size: int = 64
-    quantisation: float = 1e-3
-    variance: float = 1e-3
-    orthogonality: float = 1e-3
-    classification: float = 1.0
+    batch_size: BatchSize = 64
+    quantisation: NonNegativeFloat = 1e-3
+    """λ₀, weight of mean (v − sign v)²."""
+    variance: NonNegativeFloat = 1e-3
+    """λ₁, weight of the variance that is maximised."""
+    orthogonality: NonNegativeFloat = 1e-3
+    """λ₂, weight of mean (W Wᵀ − I)²."""
+    classification: NonNegativeFloat = 1.0
+    """α, weight of the cross-entropy."""
 
 
-class SDHC(Method):
+class SDHC(ClassifierMethod):
     """λ₀ mean (v − sign v)² − λ₁ ½ tr(vᵀv) / (bK) + λ₂ mean (W Wᵀ − I)² + α cross-entropy, v = tanh(u).
 
     W are the weights of the head, α that of the classification.
@@ -53,22 +51,12 @@ class SDHC(Method):
     recipe: SDHCRecipe
     head: LinearHead
 
-    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
-        super().__init__(task, recipe)
-        self.classifier = nn.Linear(task.bits, task.classes)
-
-    @classmethod
-    def build_head(cls, task: Task, recipe: Recipe) -> LinearHead:
-        """Linear, with bias."""
-        return LinearHead(task.features, task.bits, bias=True)
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The four terms."""
         v = batch.logits.tanh()
-        signs = torch.where(v >= 0, 1.0, -1.0).to(v)
         return {
-            "classification": self.recipe.classification * softmax_cross_entropy(self.classifier(v), batch.labels),
-            "quantisation": self.recipe.quantisation * (v - signs).square().mean(),
+            "classification": self.recipe.classification * self.classify(v, batch),
+            "quantisation": self.recipe.quantisation * distance_to_signs(v).mean(),
             "variance": -self.recipe.variance * v.square().mean() / 2,
             "orthogonality": self.recipe.orthogonality * orthogonality_error(self.head.weight),
         }

@@ -6,39 +6,29 @@ Weiss, Torralba, Fergus, "Spectral Hashing", NIPS 2008.
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from bitseek.methods.base import Card, Method, Recipe, Task
-from bitseek.methods.projection import principal_components
+from bitseek.methods._base import Card
+from bitseek.methods._projection import Projection, ProjectionHead, principal_components
 
 
-class SpectralHead(nn.Module):
-    """logit_k = sin(½π + ω_k (p_k·(f − mean) − lowest_k)), a wave along one principal component.
+class SpectralHead(ProjectionHead):
+    """logit_k = sin(½π + ω_k (p_k·(f − mean) − lowest_k)), a wave along one principal component."""
 
-    Args:
-        features: length of the input, D.
-        bits: length of the code, K.
-    """
-
-    mean: Tensor
-    projection: Tensor
     lowest: Tensor
     frequency: Tensor
 
     def __init__(self, features: int, bits: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("projection", torch.zeros(features, bits))
+        super().__init__(features, bits)
         self.register_buffer("lowest", torch.zeros(bits))
         self.register_buffer("frequency", torch.zeros(bits))
 
     def forward(self, features: Tensor) -> Tensor:
         """(b, D) features → (b, K) logits."""
-        along = (features - self.mean) @ self.projection - self.lowest
-        return torch.cos(self.frequency * along)
+        return torch.cos(self.frequency * (super().forward(features) - self.lowest))
 
 
-class SpectralHashing(Method):
+class SpectralHashing(Projection):
     """Signs of the K eigenfunctions of smallest eigenvalue, for a uniform distribution on the box of the components.
 
     Along component d, which spans [lowest_d, lowest_d + R_d], they are sin(½π + ω π / R_d (x_d − lowest_d)) for
@@ -54,13 +44,7 @@ class SpectralHashing(Method):
         head="waves along principal components",
         idea="the smoothest functions on the data that are balanced and uncorrelated, cut at 0",
     )
-    by_gradient = False
-    head: SpectralHead
-
-    @classmethod
-    def build_head(cls, task: Task, recipe: Recipe) -> SpectralHead:
-        """Waves that are all of frequency 0 before they are fitted."""
-        return SpectralHead(task.features, task.bits)
+    head_class = SpectralHead
 
     def fit(self, features: Tensor, labels: Tensor) -> None:
         """Principal components, their ranges, and the K slowest waves."""
@@ -69,14 +53,9 @@ class SpectralHashing(Method):
         scores = (features.double().cpu().numpy() - mean) @ components
         lowest, ranges = scores.min(axis=0), np.ptp(scores, axis=0)
         component, mode = slowest_modes(ranges, self.task.bits)
-        span = np.where(ranges > 0, ranges, 1.0)
-        for name, value in (
-            ("mean", mean),
-            ("projection", components[:, component]),
-            ("lowest", lowest[component]),
-            ("frequency", mode * np.pi / span[component]),
-        ):
-            self.head.get_buffer(name).copy_(torch.from_numpy(value))
+        frequency = mode * np.pi / np.where(ranges > 0, ranges, 1.0)[component]
+        projection = components[:, component]
+        self.head.set(mean=mean, projection=projection, lowest=lowest[component], frequency=frequency)
 
 
 def slowest_modes(

@@ -1,48 +1,56 @@
 """Honest retrieval metrics: rankings to numbers that do not depend on the order of the database.
 
-    histograms          codes and labels → how many items, and relevant ones, lie at each distance
-    average_precision   those counts → average precision: expected over ties, best, worst; three denominators
-    stable              average precision as a stable sort would give it, for comparison with others
-    retrieval           all of it in one call, as a report
-    curves              precision and recall at N, within a radius, and by radius
-    instance            GLDv2 and revisited Oxford and Paris
-    scores              the same for rankings by real numbers: asymmetric search, re-ranking
-    intervals           confidence over queries and over seeds
-    diagnostics         balance and correlation of bits, quantisation error, class distances, codeword accuracy
+    Relevance             what is relevant to which query, by labels or by lists; what is left out of its ranking
+    retrieval             codes → mean average precision with its bounds, precision and recall: `Retrieval`
+    retrieval_by_scores   the same for rankings by real numbers; `reranked` makes such a ranking
+    histograms, measure   the two halves of `retrieval`: codes → counts by distance → `Retrieval`
+    average_precision, precision_at, recall_at, within_radius, precision_recall, trapezoid, precision_to_last
+                          single metrics of those counts
+    bootstrap, over_seeds confidence over queries and over runs
+    bit_balance, bit_correlation, quantisation_error, class_distances, pair_distances, codeword_accuracy
+                          what codes look like from inside
 
 The formulas are in `docs/metrics.md`.
 """
 
-from bitseek.metrics.average_precision import average_precision as average_precision
-from bitseek.metrics.curves import Ball as Ball
-from bitseek.metrics.curves import Curve as Curve
-from bitseek.metrics.curves import hits_at as hits_at
-from bitseek.metrics.curves import precision_at as precision_at
-from bitseek.metrics.curves import precision_recall as precision_recall
-from bitseek.metrics.curves import recall_at as recall_at
-from bitseek.metrics.curves import within_radius as within_radius
-from bitseek.metrics.diagnostics import ClassDistances as ClassDistances
-from bitseek.metrics.diagnostics import bit_balance as bit_balance
-from bitseek.metrics.diagnostics import bit_correlation as bit_correlation
-from bitseek.metrics.diagnostics import class_distances as class_distances
-from bitseek.metrics.diagnostics import codeword_accuracy as codeword_accuracy
-from bitseek.metrics.diagnostics import pair_distances as pair_distances
-from bitseek.metrics.diagnostics import quantisation_error as quantisation_error
-from bitseek.metrics.histograms import Histograms as Histograms
-from bitseek.metrics.histograms import histograms as histograms
-from bitseek.metrics.histograms import histograms_of_lists as histograms_of_lists
-from bitseek.metrics.instance import RevisitedReport as RevisitedReport
-from bitseek.metrics.instance import landmarks as landmarks
-from bitseek.metrics.instance import precision_to_last as precision_to_last
-from bitseek.metrics.instance import revisited as revisited
-from bitseek.metrics.instance import trapezoid as trapezoid
-from bitseek.metrics.intervals import Interval as Interval
-from bitseek.metrics.intervals import bootstrap as bootstrap
-from bitseek.metrics.intervals import over_seeds as over_seeds
-from bitseek.metrics.retrieval import RetrievalReport as RetrievalReport
-from bitseek.metrics.retrieval import report_of as report_of
-from bitseek.metrics.retrieval import retrieval as retrieval
-from bitseek.metrics.scores import groups_by_score as groups_by_score
-from bitseek.metrics.scores import reranked as reranked
-from bitseek.metrics.scores import retrieval_by_score as retrieval_by_score
-from bitseek.metrics.stable import stable_average_precision as stable_average_precision
+from bitseek.metrics._average_precision import Denominator as Denominator
+from bitseek.metrics._average_precision import average_precision
+from bitseek.metrics._confidence import Interval as Interval
+from bitseek.metrics._confidence import bootstrap, over_seeds
+from bitseek.metrics._diagnostics import ClassDistances as ClassDistances
+from bitseek.metrics._diagnostics import bit_balance, bit_correlation, class_distances, quantisation_error
+from bitseek.metrics._diagnostics import codeword_accuracy as codeword_accuracy
+from bitseek.metrics._diagnostics import pair_distances as pair_distances
+from bitseek.metrics._groups import Ties as Ties
+from bitseek.metrics._histograms import Histograms as Histograms
+from bitseek.metrics._histograms import histograms
+from bitseek.metrics._histograms import stable_average_precision as stable_average_precision
+from bitseek.metrics._precision import precision_at, precision_recall, recall_at, within_radius
+from bitseek.metrics._relevance import Relevance
+from bitseek.metrics._retrieval import NoHit as NoHit
+from bitseek.metrics._retrieval import Retrieval, measure, retrieval
+from bitseek.metrics._retrieval import plain as plain
+from bitseek.metrics._revisited import precision_to_last as precision_to_last
+from bitseek.metrics._revisited import trapezoid as trapezoid
+from bitseek.metrics._scores import reranked as reranked
+from bitseek.metrics._scores import retrieval_by_scores
+
+__all__ = [
+    "Relevance",
+    "Retrieval",
+    "average_precision",
+    "bit_balance",
+    "bit_correlation",
+    "bootstrap",
+    "class_distances",
+    "histograms",
+    "measure",
+    "over_seeds",
+    "precision_at",
+    "precision_recall",
+    "quantisation_error",
+    "recall_at",
+    "retrieval",
+    "retrieval_by_scores",
+    "within_radius",
+]

@@ -1,17 +1,14 @@
-"""A run as a page to look at: `bitseek report RUN`.
+"""A report as a page to look at: `bitseek report RUN`.
 
-- `findings`: what the page is about: a run, its codes of one protocol, and how well they rank;
-- `page`: one self-contained HTML file of these sections: `overview`, `training_curves`, `code_map`, `class_table`,
-  `bit_health`, `query_rows`, `provenance`;
-- `class_codes`, `layout`, `examples`: what the sections compute;
-- `html`, `charts`, `heatmap`, `thumbnails`: what they are drawn with;
-- `projector`: the codes for TensorBoard.
+write_page, render_page   one self-contained HTML file about a `bitseek.evaluation.Report`
+class_codes, ClassCodes   which code stands for each class, how far its items spread, how far apart classes are
+write_projector           the codes for TensorBoard's embedding projector
 """
 
-from bitseek.report.class_codes import ClassCodes as ClassCodes
-from bitseek.report.class_codes import class_codes as class_codes
-from bitseek.report.findings import Findings as Findings
-from bitseek.report.findings import look as look
-from bitseek.report.page import page as page
-from bitseek.report.page import write_page as write_page
-from bitseek.report.projector import write_projector as write_projector
+from bitseek.report._class_codes import ClassCodes as ClassCodes
+from bitseek.report._class_codes import class_codes as class_codes
+from bitseek.report._page import render_page as render_page
+from bitseek.report._page import write_page
+from bitseek.report._projector import write_projector as write_projector
+
+__all__ = ["write_page"]

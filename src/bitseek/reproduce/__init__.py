@@ -1,19 +1,16 @@
-"""The reproduction ledger: figures that were published, and what we measure under the same settings."""
+"""The reproduction ledger: published figures, and what bitseek measures under the same settings."""
 
-from bitseek.reproduce.row import Row
-from bitseek.reproduce.running import STATUS, Changes, reproduce
-from bitseek.reproduce.store import read_results, result_path, results_folder, write_result
-from bitseek.reproduce.table import find, published
+from bitseek.reproduce._place import commit as commit
+from bitseek.reproduce._place import hardware as hardware
+from bitseek.reproduce._place import versions as versions
+from bitseek.reproduce._results import read_results as read_results
+from bitseek.reproduce._results import result_path as result_path
+from bitseek.reproduce._results import results_folder as results_folder
+from bitseek.reproduce._results import write_result as write_result
+from bitseek.reproduce._rows import Row as Row
+from bitseek.reproduce._rows import find, published
+from bitseek.reproduce._run import STATUS as STATUS
+from bitseek.reproduce._run import Changes as Changes
+from bitseek.reproduce._run import reproduce
 
-__all__ = [
-    "STATUS",
-    "Changes",
-    "Row",
-    "find",
-    "published",
-    "read_results",
-    "reproduce",
-    "result_path",
-    "results_folder",
-    "write_result",
-]
+__all__ = ["find", "published", "reproduce"]

@@ -1,0 +1,160 @@
+"""Commands for files of codes, made by anything: score, convert."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from bitseek.cli._arguments import Denominator, Json, NoHit, Ties
+from bitseek.cli._console import show, show_json, show_table
+from bitseek.errors import BitseekError
+
+if TYPE_CHECKING:
+    from bitseek.codes import Codes
+
+Order = Literal["little", "big"]
+
+
+def score(
+    codes: Path,
+    /,
+    *,
+    k: Annotated[int | Literal["all"], Parameter(name=("-k", "--k"))] = "all",
+    denominator: Denominator = "retrieved",
+    ties: Ties = "expected",
+    no_hit: NoHit = "zero",
+    bit_order: Order | None = None,
+    json: Json = False,
+) -> None:
+    """Measure codes of your own: mAP@k that does not depend on the order of the database.
+
+    The file is an .npz with `query_codes` and `database_codes`, (n, bits) as bool, 0/1 or −1/+1, or packed in bytes
+    together with a number `bits` and, if you like, `bit_order` (little or big); `query_labels` and `database_labels`,
+    (n,) integers or (n, C) multi-hot; and, where queries are in the database, `query_ids` and `database_ids`.
+
+    Example: `bitseek score codes.npz -k 1000 --json`
+
+    Args:
+        codes: the .npz file.
+        k: of mAP@k: a number of ranks, or all.
+        denominator: of AP: retrieved (relevant in the top k), relevant, or min (of relevant and k).
+        ties: how items at equal distance are ordered: expected (over all orders), best, worst, stable.
+        no_hit: whether a query without a relevant item in its top k counts as zero, or is left out (skip).
+        bit_order: of packed bytes: whether the first bit of a code is the lowest or the highest of its byte.
+    """
+    from bitseek._files import read_npz
+    from bitseek.metrics import Relevance, retrieval
+
+    arrays = read_npz(codes)
+    wanted = ("query_codes", "database_codes", "query_labels", "database_labels")
+    if missing := [name for name in wanted if name not in arrays]:
+        raise BitseekError(f"{codes} has no array {missing[0]!r}; it needs {', '.join(wanted)}")
+    relevance = Relevance.from_labels(
+        *(_whole(arrays[name]) for name in ("query_labels", "database_labels")),
+        **{name: arrays[name] for name in ("query_ids", "database_ids") if name in arrays},
+    )
+    report = retrieval(
+        *_codes(codes, arrays, bit_order),
+        relevance,
+        k=None if k == "all" else k,
+        denominator=denominator,
+        ties=ties,
+        no_hit=no_hit,
+    ).to_json()
+    if json:
+        show_json(report)
+    else:
+        show_table([{"measure": name, "value": _shown(value)} for name, value in report.items()])
+
+
+def convert(
+    source: Path,
+    target: Path,
+    /,
+    *,
+    from_: Annotated[str, Parameter(name="--from")] = "npz",
+    to: str = "npz",
+    bits: int | None = None,
+    json: Json = False,
+) -> None:
+    """Translate a file of codes into the form that another program reads.
+
+    Forms: npz (bitseek's own), faiss (an IndexBinaryFlat), packed-little and packed-big (.npy of bytes), signs (.npy
+    of −1 and +1), hex (text, one code a line).
+
+    Example: `bitseek convert codes.npz codes.faiss --to faiss`
+
+    Args:
+        source: the file to read.
+        target: the file to write.
+        from_: form of the source.
+        to: form of the target.
+        bits: length of a code, where the source holds whole bytes; all of them by default.
+    """
+    from bitseek.codes import Codes
+
+    codes = Codes.load(source, from_, bits)
+    codes.save(target, to)
+    text = f"{target}: {len(codes)} codes of {codes.bits} bits"
+    show({"codes": str(target), "form": to, "items": len(codes), "bits": codes.bits}, text, json)
+
+
+def _codes(path: Path, arrays: dict[str, Any], order: Order | None) -> "tuple[Codes, Codes]":
+    """Codes of queries and database, in whichever form they are."""
+    import numpy as np
+
+    from bitseek._checks import whole_number
+    from bitseek.codes import Codes, words_per_code
+
+    pair = arrays["query_codes"], arrays["database_codes"]
+    if "bits" not in arrays:
+        return Codes.from_bits(pair[0]), Codes.from_bits(pair[1])
+    bits = whole_number(arrays["bits"], "bits")
+    if all(array.ndim == 2 and array.shape[1] == bits for array in pair):
+        return Codes.from_bits(pair[0]), Codes.from_bits(pair[1])
+    if all(array.shape[1:] == (words_per_code(bits),) and array.dtype == np.uint64 for array in pair):
+        return Codes(pair[0], bits), Codes(pair[1], bits)
+    if all(array.shape[1:] == (-(-bits // 8),) and array.dtype == np.uint8 for array in pair):
+        return _unpacked(path, pair, bits, order or str(arrays.get("bit_order", "")))
+    raise BitseekError(
+        f"the codes in {path} are neither (n, {bits}) bits nor both packed in (n, {-(-bits // 8)}) uint8 or "
+        f"(n, {words_per_code(bits)}) uint64: they are {pair[0].shape} {pair[0].dtype} and {pair[1].shape} "
+        f"{pair[1].dtype}"
+    )
+
+
+def _unpacked(path: Path, pair: tuple[Any, Any], bits: int, stated: Any) -> "tuple[Codes, Codes]":
+    """Codes from bytes, both in one order of bits: in either one, if both are possible, as distances are the same.
+
+    The bits beyond the last one of a code are zero; which end of the last byte they are at tells the orders apart.
+    """
+    from bitseek.codes import Codes
+    from bitseek.errors import ShapeError
+
+    if stated not in ("", "little", "big"):
+        raise BitseekError(f"bit_order in {path} is little or big, got {stated!r}")
+    orders: tuple[Order, ...] = (stated,) if stated else ("little", "big")
+    for order in orders:
+        try:
+            return Codes.from_packed(pair[0], bits, order), Codes.from_packed(pair[1], bits, order)
+        except ShapeError as error:
+            if stated:
+                raise BitseekError(f"{path} is not packed in {stated} bit order: {error}") from error
+    raise BitseekError(
+        f"{path}: with neither bit order are the {-bits % 8} bits beyond bit {bits} zero in all packed codes; pack "
+        "queries and database alike (numpy.packbits with one bitorder)"
+    )
+
+
+def _whole(labels: Any) -> Any:
+    """Class numbers that are stored as reals, as integers."""
+    import numpy as np
+
+    whole = np.issubdtype(labels.dtype, np.floating) and labels.ndim == 1 and (labels == np.floor(labels)).all()
+    return labels.astype(np.int64) if whole else labels
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_shown(each)}" for name, each in value.items())
+    return f"{value:.6f}" if isinstance(value, float) else "all" if value is None else str(value)

@@ -1,0 +1,150 @@
+"""Commands that train: train, features."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from bitseek.cli import _arguments as arguments
+from bitseek.cli._console import counting, note, show, training
+from bitseek.cli._evaluate import keep, show_report
+from bitseek.errors import BitseekError
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a hasher is trained, in the words of `bitseek.train`.
+
+    Attributes:
+        bits: length of the codes.
+        backbone: network; see `bitseek backbones`. Small images go to small-cnn by default, others to resnet50.
+        frozen: train only the head, on features that are computed once.
+        seed: of everything that is drawn.
+        epochs: passes over the training set.
+        batch_size: items in a step.
+        lr: learning rate of the head.
+        augment: none, flip, crop, resized-crop, jitter or views.
+        recipe: further hyper-parameters, NAME=VALUE; `bitseek methods NAME` lists them.
+        validation: share of the training items held out to choose the best weights.
+        precision: bf16, fp32, or auto for bf16 where the hardware has it.
+        compiled: run the backbone through torch.compile.
+        resume: go on with a run that was stopped or killed.
+        tensorboard: also log the curves for TensorBoard.
+    """
+
+    bits: int = 64
+    backbone: str | None = None
+    frozen: arguments.Flag = False
+    seed: int = 0
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    augment: str | None = None
+    recipe: arguments.Recipe = ()
+    validation: float = 0.0
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    compiled: Annotated[arguments.Flag, Parameter(name="--compile")] = False
+    resume: arguments.Flag = False
+    tensorboard: arguments.Flag = False
+
+
+TRAINING = Training()
+
+
+def train(
+    method: str,
+    protocol: str,
+    /,
+    *,
+    out: Path | None = None,
+    how: Training = TRAINING,
+    network: arguments.Network = arguments.NETWORK,
+    source: arguments.Data = arguments.DATA,
+    compute: arguments.Compute = arguments.COMPUTE,
+    evaluate: bool = True,
+    json: arguments.Json = False,
+) -> None:
+    """Train a hasher with a method on a protocol, and measure it.
+
+    Example: `bitseek train orthohash cifar10-1 --bits 64 --backbone mobilenetv2_100 --epochs 15`
+
+    Args:
+        method: name of the method; see `bitseek methods`.
+        protocol: name of the protocol; see `bitseek protocols`. Or folder:PATH, lists:PATH, features:FILE.npz.
+        out: run folder; runs/PROTOCOL-METHOD-BITS-sSEED by default.
+        evaluate: measure on the protocol's queries when the training is done.
+    """
+    from bitseek.data import load_protocol
+    from bitseek.training import train as train_hasher
+
+    kind, _, path = protocol.partition(":")
+    folder = out or Path("runs") / f"{kind}{path and '-'}{Path(path).stem}-{method}-{how.bits}-s{how.seed}"
+    data = load_protocol(protocol, root=source.root, seed=how.seed, **arguments.literals(source.protocol_set))
+    options = arguments.given(how, network, compute)
+    options |= {"backbone_options": arguments.literals(network.backbone_set), **arguments.settings(how.recipe)}
+    try:
+        with training() as progress:
+            hasher = train_hasher(method, data, out=folder, progress=progress, **options)
+    except KeyboardInterrupt:
+        note(f"the run so far is in {folder}; go on with it by the same command and --resume")
+        raise
+    if not evaluate:
+        show({"run": str(folder)}, str(folder), json)
+        return
+    from bitseek.evaluation import evaluate as evaluate_hasher
+
+    with counting("encoding") as encoding:
+        report = evaluate_hasher(hasher, data, threads=compute.threads, progress=encoding)
+    show_report(report, json, run=str(folder))
+    keep(report, folder)
+
+
+def features(
+    protocol: str,
+    /,
+    *,
+    backbone: str,
+    out: Path,
+    seed: int = 0,
+    network: arguments.Network = arguments.NETWORK,
+    source: arguments.Data = arguments.DATA,
+    compute: arguments.Compute = arguments.COMPUTE,
+    json: arguments.Json = False,
+) -> None:
+    """Compute a backbone's features of a protocol once, so that many heads train on them in seconds.
+
+    The file says which backbone made them, so a run that is trained on it encodes, indexes and searches images.
+
+    Example: `bitseek features cifar10-1 --backbone resnet50 --out cifar.npz`, then
+    `bitseek train orthohash features:cifar.npz`
+
+    Args:
+        protocol: name of the protocol; see `bitseek protocols`.
+        backbone: network; see `bitseek backbones`.
+        out: the .npz file to write.
+        seed: of the split.
+    """
+    from bitseek.data import load_protocol, save_features
+    from bitseek.models import pick_device
+    from bitseek.runs import encode_features
+    from bitseek.training import pick_backbone
+
+    data = load_protocol(protocol, root=source.root, seed=seed, **arguments.literals(source.protocol_set))
+    model = pick_backbone(
+        data.pool, backbone, network.weights, network.size, arguments.literals(network.backbone_set), seed
+    )
+    if model is None:
+        raise BitseekError(f"{protocol} gives features already, not images")
+    with counting("encoding") as progress:
+        encoded = encode_features(
+            model.to(pick_device(compute.device)), data.pool.images, threads=compute.threads, progress=progress
+        )
+    if encoded.unreadable:
+        first = next(iter(encoded.unreadable.values()))
+        raise BitseekError(f"{len(encoded.unreadable)} images cannot be read, so there are no features; {first}")
+    save_features(out, data, encoded.features, model.config.model_dump(mode="json"))
+    count, length = encoded.features.shape
+    text = f"{out}: {count} × {length} features; next: bitseek train METHOD features:{out}"
+    show({"features": str(out), "items": count, "length": length}, text, json)

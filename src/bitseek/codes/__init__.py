@@ -1,0 +1,13 @@
+"""Binary codes: the value that every stage of bitseek gives to the next.
+
+Codes              n codes of K bits, immutable; from and to logits, bits, signs, bytes, hexadecimal digits and files
+signs              the rule by which a real number becomes a bit, as −1 and +1
+hamming_distances  all distances between two sets of codes
+FORMS              file formats of `Codes.save` and `Codes.load`, by name
+"""
+
+from bitseek.codes._bits import signs, words_per_code
+from bitseek.codes._codes import Codes, hamming_distances
+from bitseek.codes._forms import FORMS
+
+__all__ = ["FORMS", "Codes", "hamming_distances", "signs", "words_per_code"]

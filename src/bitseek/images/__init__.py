@@ -1,0 +1,17 @@
+"""Images from files, from memory, or as features: found, decoded in one way, and given by their numbers."""
+
+from bitseek.images._decode import decode, decode_many
+from bitseek.images._find import IMAGE_EXTENSIONS as IMAGE_EXTENSIONS
+from bitseek.images._find import find_images
+from bitseek.images._find import printable as printable
+from bitseek.images._picture import Tile as Tile
+from bitseek.images._picture import hits_picture as hits_picture
+from bitseek.images._sources import Features as Features
+from bitseek.images._sources import Images as Images
+from bitseek.images._sources import Loose as Loose
+from bitseek.images._sources import Paths as Paths
+from bitseek.images._sources import Pixels as Pixels
+from bitseek.images._sources import as_features as as_features
+from bitseek.images._sources import as_images as as_images
+
+__all__ = ["decode", "decode_many", "find_images"]

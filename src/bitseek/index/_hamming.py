@@ -1,0 +1,324 @@
+"""HammingIndex: exact search, by whichever of two plans is the quicker."""
+
+import os
+import threading
+from typing import Any, SupportsIndex, cast
+
+import numpy as np
+from jaxtyping import Int64
+
+from bitseek._checks import as_array, whole_number
+from bitseek._files import user_path
+from bitseek.codes import Codes
+from bitseek.errors import BitseekError, CodeWidthError, ShapeError
+from bitseek.index import _store
+from bitseek.index._clusters import Built, Clusters
+from bitseek.index._database import Database
+from bitseek.index._hits import Hits, RaggedHits, ScoredHits
+from bitseek.index._planner import Explanation, Found, Plan, Planner, Used, Verb
+from bitseek.kernels.layout import split
+
+
+class HammingIndex:
+    """Exact search by Hamming distance: the same items as a brute-force scan, ties to the lowest id.
+
+    An item's id is its place in the database; it stays the same when other items are added or removed. Two plans give
+    the same answers: *scan* looks at every code, *pruned* rules most of them out by clusters and the triangle
+    inequality (see `bitseek.kernels.pruned`), which is far quicker if the codes lie in clusters, and slower if not.
+    With the plan `auto`, clusters are built in the background once a large enough index is searched, both plans are
+    tried out on the first queries, and the quicker one is taken. Searches may run in several threads at once.
+
+    Args:
+        codes: the database; kept, not copied, so it may be memory-mapped.
+        plan: `auto`, `scan` or `pruned`.
+        threads: at most so many for a search; as many as there are processors if None (see `BITSEEK_THREADS`).
+
+    >>> codes = Codes.from_bits([[0, 0, 0, 0], [1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]])
+    >>> index = HammingIndex(codes)
+    >>> hits = index.nearest(codes[0], k=3)
+    >>> hits.ids, hits.distances
+    (array([[0, 3, 2]]), array([[0, 0, 2]], dtype=int32))
+    >>> index.within(codes[1:3], radius=2)[0]
+    Hit(ids=array([1, 2]), distances=array([0, 2], dtype=int32))
+    """
+
+    def __init__(self, codes: Codes, *, plan: Plan = "auto", threads: SupportsIndex | None = None) -> None:
+        words = _codes(codes, "the database").words
+        self._start(Database.of(np.ascontiguousarray(words), codes.bits), plan, threads)
+
+    def _start(self, database: Database, plan: Any, threads: Any) -> None:
+        self._database = database
+        self._plan: Plan = _known(plan)
+        self._threads = None if threads is None else whole_number(threads, "threads")
+        self._clusters = Clusters()
+        self._planner = Planner()
+        self._change = threading.Lock()
+
+    # --- what is in it ----------------------------------------------------------------------------------------
+
+    @property
+    def bits(self) -> int:
+        """Length of the codes."""
+        return self._database.bits
+
+    def __len__(self) -> int:
+        """Number of items that can be found."""
+        return self._database.alive
+
+    @property
+    def size(self) -> int:
+        """Number of ids given so far: items that can be found and items that were removed."""
+        return self._database.size
+
+    def codes(self, ids: Any = None) -> Codes:
+        """Codes of the items with these ids (removed or not); of all if None."""
+        database = self._database
+        if ids is None:
+            return Codes(database.whole(), database.bits)
+        return Codes(database.rows(_ids(ids, database.size)), database.bits)
+
+    def add(self, codes: Codes) -> Int64[np.ndarray, " n"]:
+        """Put more items into the index; their ids, which follow on those given so far.
+
+        Raises:
+            CodeWidthError: codes of another length.
+        """
+        self._check(codes)
+        with self._change:
+            first = self._database.size
+            self._database = self._database.added(codes.words)
+            return np.arange(first, self._database.size)
+
+    def remove(self, ids: Any) -> int:
+        """Take items out of the index, for ever; how many. Those that are already removed are ignored.
+
+        Raises:
+            BitseekError: an id that was never given.
+        """
+        with self._change:
+            before = self._database
+            self._database = before.without(_ids(ids, before.size))
+            return before.alive - self._database.alive
+
+    # --- search: the kernels are imported by the first one, since numba takes half a second ---------------------
+
+    def nearest(self, codes: Codes, k: SupportsIndex = 10, *, plan: Plan | None = None) -> Hits:
+        """The k nearest items of each query.
+
+        Args:
+            codes: the queries.
+            k: how many, 1 or more; all there are if there are fewer.
+            plan: for this call only.
+
+        Returns:
+            min(k, items) hits a query, sorted by (distance, id).
+
+        Raises:
+            CodeWidthError: codes of another length.
+            ShapeError: k is not a whole number of 1 or more.
+        """
+        found = self._find(codes, "nearest", whole_number(k, "k"), plan)
+        return Hits(*split(np.concatenate([part.keys for part in found])))
+
+    def within(self, codes: Codes, radius: SupportsIndex, *, plan: Plan | None = None) -> RaggedHits:
+        """All items at a distance of at most `radius` from each query.
+
+        Args:
+            codes: the queries.
+            radius: 0 or more, in bits.
+            plan: for this call only.
+
+        Raises:
+            CodeWidthError: codes of another length.
+            ShapeError: the radius is not a whole number of 0 or more.
+        """
+        found = self._find(codes, "within", whole_number(radius, "radius", least=0), plan)
+        counts = np.concatenate([np.diff(part.offsets) for part in found if part.offsets is not None])
+        ids, distances = split(np.concatenate([part.keys for part in found]))
+        return RaggedHits(np.concatenate([[0], np.cumsum(counts)]), ids, distances)
+
+    def nearest_by_logits(self, logits: Any, k: SupportsIndex = 10) -> ScoredHits:
+        """The k items whose codes, as ±1, have the greatest inner product with real-valued queries.
+
+        The logits say how sure the hasher is of each bit, which a query's code forgets; the database stays as it is.
+        Exact: every code is looked at.
+
+        Args:
+            logits: (q, bits), the queries before they become bits; an array or a torch tensor.
+            k: how many, 1 or more; all there are if there are fewer.
+
+        Returns:
+            min(k, items) hits a query, sorted by (score from high to low, id).
+
+        Raises:
+            CodeWidthError: not as many logits as bits.
+            ShapeError: logits that are NaN or infinite; k is not a whole number of 1 or more.
+        """
+        from bitseek.index import _search
+
+        return ScoredHits(*_search.nearest_by_logits(self._database, logits, whole_number(k, "k"), self._threads))
+
+    def rerank(
+        self,
+        hits: Hits,
+        *,
+        logits: Any = None,
+        query_features: Any = None,
+        features: Any = None,
+        k: SupportsIndex | None = None,
+    ) -> ScoredHits:
+        """Put the hits of a search into a better order, by what costs too much to search all items with.
+
+        Args:
+            hits: candidates, as `nearest` gives them.
+            logits: (q, bits), to score each candidate's code as `nearest_by_logits` does; or
+            query_features: (q, d) and
+            features: (size, d), row = id, perhaps memory-mapped: to score by the inner product of the two. Normalise
+                both for the cosine.
+            k: how many of the candidates to keep; all if None.
+
+        Returns:
+            Hits sorted by (score from high to low, id).
+        """
+        if not isinstance(hits, Hits):
+            raise ShapeError(f"re-ranking takes the hits of `nearest`, got {type(hits).__name__}")
+        if (logits is None) == (query_features is None) or (query_features is None) != (features is None):
+            raise BitseekError("re-ranking needs either logits, or both query_features and features")
+        keep = hits.ids.shape[1] if k is None else whole_number(k, "k")
+        database = self._database
+        _ids(hits.ids.reshape(-1), database.size)
+        from bitseek.index import _search
+
+        if logits is not None:
+            return ScoredHits(*_search.by_logits(database, hits.ids, logits, keep))
+        return ScoredHits(*_search.by_features(database, hits.ids, query_features, features, keep))
+
+    # --- plans ------------------------------------------------------------------------------------------------
+
+    def build(self, *, wait: bool = True) -> None:
+        """Sort the codes into clusters now, for the pruned plan.
+
+        Args:
+            wait: whether to return only when they are there; if not, they are built in the background.
+        """
+        self._clusters.build(self._database, self._threads, wait=wait)
+
+    def explain(self) -> Explanation:
+        """How this index answers, and why; `print` it."""
+        from bitseek.kernels import jit, threads
+
+        database, clusters, shells = self._database, self._clusters, (self._clusters.built or (None, 0))[0]
+        in_clusters = 0 if shells is None else sum(array.nbytes for array in shells[1:])
+        return Explanation(
+            items=database.alive,
+            removed=database.removed,
+            bits=database.bits,
+            plan=self._plan,
+            clusters=clusters.state(database),
+            centres=0 if shells is None else len(shells.inner),
+            covered=clusters.covered,
+            bytes_per_code=(8.0 * database.base.shape[1], in_clusters / max(1, clusters.covered)),
+            threads=threads.thread_count() if self._threads is None else self._threads,
+            compiled=jit.COMPILED,
+            choices=self._planner.choices(),
+        )
+
+    def _find(self, codes: Any, verb: Verb, number: int, plan: Any) -> list[Found]:
+        """The hits of the queries, in one or two pieces, by the plan that was chosen or by the quicker one."""
+        self._check(codes)
+        wanted: Plan = self._plan if plan is None else _known(plan)
+        if wanted == "pruned":
+            self._clusters.build(self._database, self._threads, wait=True, again=False)
+        elif wanted == "auto":
+            self._clusters.build_if_due(self._database)
+        built = self._clusters.built
+        database = self._database  # looked up after the clusters, so it has all that they hold and is not gone
+        number = min(number, database.alive if verb == "nearest" else database.bits)
+        if not len(codes) or not database.alive:
+            none = np.zeros((len(codes), number) if verb == "nearest" else 0, np.int64)
+            return [Found(none, np.zeros(len(codes) + 1, np.int64), 0.0)]
+        from bitseek.index import _search
+
+        by = _search.nearest if verb == "nearest" else _search.within
+
+        def search(queries: np.ndarray, used: Used) -> Found:
+            return by(database, built if used == "pruned" else None, queries, number, self._threads)
+
+        if wanted != "auto" or built is None:
+            return [search(codes.words, "pruned" if wanted == "pruned" else "scan")]
+        return self._planner.answer(codes.words, verb, number, search)
+
+    # --- on disk ----------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the index to a folder, atomically: codes, removed items, and the clusters if they are built.
+
+        Raises:
+            BitseekError: the folder cannot be written, or holds files by the index's names that bitseek did not write.
+        """
+        with self._change:
+            shells, covered = self._clusters.built or (None, 0)
+            database = self._database
+            _store.save(user_path(path), _store.Stored(database.bits, database.whole(), database.gone, shells, covered))
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        plan: Plan = "auto",
+        threads: SupportsIndex | None = None,
+        verify: bool = False,
+    ) -> "HammingIndex":
+        """Open what `save` wrote, memory-mapped.
+
+        Args:
+            path: the folder.
+            plan: as for a new index.
+            threads: as for a new index.
+            verify: whether to read all files and compare all checksums; otherwise a part of them, in well under a
+                second (see docs/search.md).
+
+        Raises:
+            RunError: no index is there, or its codes are damaged. Damaged clusters are built again when needed.
+        """
+        stored = _store.read(user_path(path), verify)
+        index = cls.__new__(cls)
+        index._start(Database.of(stored.words, stored.bits, stored.gone), plan, threads)
+        if stored.shells is not None:
+            index._clusters.built = Built(stored.shells, stored.covered)
+        return index
+
+    def __repr__(self) -> str:
+        return f"HammingIndex({len(self)} × {self.bits} bits, plan {self._plan})"
+
+    def _check(self, codes: Any) -> None:
+        if _codes(codes, "what an index takes").bits != self.bits:
+            raise CodeWidthError(
+                f"this index holds codes of {self.bits} bits, got codes of {codes.bits} bits; "
+                "use the same hasher for both"
+            )
+
+
+def _codes(codes: Any, what: str) -> Codes:
+    if not isinstance(codes, Codes):
+        raise ShapeError(f"{what} is Codes, got {type(codes).__name__}; make them by Codes.from_logits or .from_bits")
+    return codes
+
+
+def _known(plan: Any) -> Plan:
+    if plan not in ("auto", "scan", "pruned"):
+        raise BitseekError(f"a plan is 'auto', 'scan' or 'pruned', got {plan!r}")
+    return cast(Plan, plan)
+
+
+def _ids(ids: Any, size: int) -> Int64[np.ndarray, " some"]:
+    """Ids from what a user gave, checked."""
+    given = np.atleast_1d(as_array(ids, "ids"))
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise ShapeError(f"ids are whole numbers in one row, got {given.shape} {given.dtype}")
+    given = given.astype(np.int64)
+    if given.size and (given.min() < 0 or given.max() >= size):
+        bad = given[(given < 0) | (given >= size)][:5].tolist()
+        raise BitseekError(f"there are no items with the ids {bad}; ids of this index are 0 to {size - 1}")
+    return given

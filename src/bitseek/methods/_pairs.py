@@ -1,0 +1,124 @@
+"""Losses over pairs of items: the pairs, the memory bank, and the base of the methods that use them."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bitseek.methods._base import Batch, Method, Task
+from bitseek.methods._recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The items of a batch, each paired with others.
+
+    Attributes:
+        codes: (b, K) float, real-valued codes of the first items.
+        others: (n, K) float, those of the second items.
+        similar: (b, n) float, s_ij: 1 where the two items share a class, else 0.
+        counted: (b, n) float, 1 for the pairs that count, else 0; an item with itself never counts.
+    """
+
+    codes: Tensor
+    others: Tensor
+    similar: Tensor
+    counted: Tensor
+
+    def inner_products(self) -> Tensor:
+        """v_i · v_j, (b, n)."""
+        return self.codes @ self.others.T
+
+    def squared_distances(self) -> Tensor:
+        """‖v_i − v_j‖², summed over the bits, (b, n)."""
+        return squared_distances(self.codes, self.others)
+
+    def balance(self) -> Tensor:
+        """|S| / |S1| for similar pairs and |S| / |S0| for the others, (b, n): both kinds weigh the same in a mean."""
+        total = self.counted.sum()
+        ones = (self.similar * self.counted).sum()
+        zeros = total - ones
+        return torch.where(self.similar > 0, total / ones.clamp(min=1), total / zeros.clamp(min=1))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean of (b, n) values over the pairs that count; 0 if none does."""
+        return (values * self.counted).sum() / self.counted.sum().clamp(min=1)
+
+
+def similar(labels: Tensor, others: Tensor) -> Tensor:
+    """s_ij = 1 where two items share a class, else 0: (b, C), (n, C) multi-hot → (b, n) float."""
+    return (labels @ others.T > 0).to(labels.dtype)
+
+
+def batch_pairs(codes: Tensor, labels: Tensor) -> Pairs:
+    """Every pair of two items of one batch, counted once: of (b, K) codes and (b, C) multi-hot labels."""
+    counted = codes.new_ones(len(codes), len(codes)).triu(1)
+    return Pairs(codes, codes, similar(labels, labels), counted)
+
+
+class MemoryBank(nn.Module):
+    """U of (N, K): row i holds the last code that was computed for training item i, without a gradient.
+
+    Rows that no step has filled yet are left out of every pair. (In the field's released code they are zeros without
+    a class, which count as dissimilar to all.) All of it is state that is saved and resumed with the method.
+    """
+
+    codes: Tensor
+    labels: Tensor
+    seen: Tensor
+
+    def __init__(self, items: int, bits: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("codes", torch.zeros(items, bits))
+        self.register_buffer("labels", torch.zeros(items, classes))
+        self.register_buffer("seen", torch.zeros(items, dtype=torch.bool))
+
+    def pairs(self, codes: Tensor, batch: Batch) -> Pairs:
+        """Write a batch into the bank, then pair each of its items with every filled row but its own.
+
+        Args:
+            codes: (b, K) float, codes of the batch.
+            batch: its `labels` and `index`.
+        """
+        # A new tensor, not a write in place: an earlier step whose gradient is still to come keeps its own rows.
+        self.codes = self.codes.index_copy(0, batch.index, codes.detach().to(self.codes.dtype))
+        self.labels[batch.index] = batch.labels.to(self.labels.dtype)
+        self.seen[batch.index] = True
+        rows = torch.arange(len(self.seen), device=self.seen.device)
+        counted = self.seen & (batch.index.unsqueeze(1) != rows)
+        alike = similar(batch.labels, self.labels.to(batch.labels.dtype))
+        return Pairs(codes, self.codes, alike, counted.to(codes.dtype))
+
+
+class PairRecipe(Recipe):
+    """Adds the choice of the pairs."""
+
+    memory: bool = False
+    """Pair each item of the batch with the last code of every training item instead of with its batch."""
+
+
+class PairMethod(Method):
+    """A method whose loss is a mean over pairs: those of a batch, or of a batch and the memory bank."""
+
+    recipe_class: ClassVar[type[Recipe]] = PairRecipe
+
+    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
+        super().__init__(task, recipe)
+        self.bank = MemoryBank(task.items, task.bits, task.classes) if self.recipe.memory else None
+
+    def pairs(self, codes: Tensor, batch: Batch) -> Pairs:
+        """The pairs of a batch whose items have these (b, K) real-valued codes."""
+        return batch_pairs(codes, batch.labels) if self.bank is None else self.bank.pairs(codes, batch)
+
+
+def squared_distances(codes: Tensor, others: Tensor) -> Tensor:
+    """‖v_i − v_j‖², summed over the bits: (b, K), (n, K) → (b, n); never below 0."""
+    squares = codes.square().sum(dim=1).unsqueeze(1) + others.square().sum(dim=1)
+    return torch.addmm(squares, codes, others.T, alpha=-2).clamp(min=0)
+
+
+def pair_entropy(logit: Tensor, similar: Tensor) -> Tensor:
+    """log(1 + e^θ) − s θ: minus the log-likelihood of s under P(s = 1) = σ(θ); finite for every finite θ."""
+    return F.softplus(logit) - similar * logit

@@ -1,0 +1,151 @@
+"""Random changes of training images, for a whole batch at once on the device.
+
+All that is random is drawn from one generator on the CPU, so that a step is the same on every device. Flips, crops and
+grey are torchvision's; its colours and its blur have one parameter for a whole batch, here each image has its own.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Generator, Tensor
+from torchvision.transforms.v2 import functional as TF
+
+from bitseek.models._preprocess import Preprocess
+
+
+def augment(
+    images: UInt8[Tensor, "batch 3 h w"],
+    kind: str,
+    preprocess: Preprocess,
+    generator: Generator,
+    *,
+    mirror: bool = True,
+) -> Float[Tensor, "batch 3 s s"]:
+    """Training images, changed at random, at the size that the backbone sees, normalised.
+
+    Args:
+        images: squares of `Preprocess.resized`, or small pictures of any size, which are enlarged after.
+        kind: `none`, `flip`, `crop`, `resized-crop`, `jitter` or `views`; see `Recipe.augment`.
+        preprocess: of the backbone.
+        generator: on the CPU.
+        mirror: whether images may be flipped.
+    """
+    if mirror and kind != "none":
+        images = flip(images, generator)
+    if kind in ("resized-crop", "views"):
+        pixels = random_resized_crop(images, preprocess.size, 0.08 if kind == "resized-crop" else 0.5, generator)
+        if kind == "views":
+            pixels = blur(colour_jitter(pixels, generator), generator)
+        return preprocess.normalise(pixels)
+    if kind == "crop":
+        images = random_crop(images, preprocess, generator)
+    pixels = preprocess.square(images)
+    if kind == "jitter":
+        brightness, contrast = (1 + 0.05 * uniform(len(pixels), 2, generator=generator)).to(pixels.device).unbind(1)
+        pixels = adjust_contrast(adjust_brightness(pixels.float(), brightness), contrast)
+    return preprocess.normalise(pixels)
+
+
+def flip(images: Tensor, generator: Generator) -> Tensor:
+    """Left and right exchanged in half of the images."""
+    return torch.where(chance(len(images), 0.5, generator).to(images.device), TF.horizontal_flip(images), images)
+
+
+def random_crop(images: Tensor, preprocess: Preprocess, generator: Generator) -> Tensor:
+    """A square of `preprocess.size` at a random place.
+
+    A small picture is cut to its own size, after a border of zeros of one eighth of its width was put around it.
+    """
+    height, width = images.shape[-2:]
+    if height == width == preprocess.resized > preprocess.size:
+        height = width = preprocess.size
+    else:
+        images = TF.pad(images, [width // 8])
+    room = torch.tensor([images.shape[-2] - height, images.shape[-1] - width]) + 1
+    corners = (torch.rand(len(images), 2, generator=generator) * room).long().tolist()
+    cut = [TF.crop(image, top, left, height, width) for image, (top, left) in zip(images, corners, strict=True)]
+    return torch.stack(cut)
+
+
+def random_resized_crop(images: Tensor, size: int, smallest: float, generator: Generator) -> Tensor:
+    """A box of random area (from `smallest` to 1 of the image) and ratio (3/4 … 4/3), resized to `size`.
+
+    Returns:
+        (b, 3, size, size) float, 0 … 255.
+    """
+    draws = torch.rand(len(images), 4, generator=generator)
+    area = smallest + (1 - smallest) * draws[:, 0]
+    ratio = torch.exp((2 * draws[:, 1] - 1) * math.log(4 / 3))
+    width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    x, y = (2 * draws[:, 2] - 1) * (1 - width), (2 * draws[:, 3] - 1) * (1 - height)
+    zero = torch.zeros_like(x)
+    boxes = torch.stack([torch.stack([width, zero, x], 1), torch.stack([zero, height, y], 1)], 1).to(images.device)
+    grid = F.affine_grid(boxes, [len(images), 3, size, size], align_corners=False)
+    return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+
+
+def colour_jitter(pixels: Tensor, generator: Generator) -> Tensor:
+    """Brightness, contrast, saturation (by up to 40 %) and hue (10 % of the circle) in 70 % of the images.
+
+    Then 20 % lose all colour. Hue turns the colours around the axis of grey.
+    """
+    n = len(pixels)
+    strength = chance(n, 0.7, generator).view(n, 1) * uniform(n, 4, generator=generator)
+    brightness, contrast, saturation = (1 + 0.4 * strength[:, :3]).to(pixels.device).unbind(1)
+    pixels = adjust_saturation(adjust_contrast(adjust_brightness(pixels, brightness), contrast), saturation)
+    pixels = turn_hue(pixels, 0.1 * 2 * math.pi * strength[:, 3])
+    return adjust_saturation(pixels, chance(n, 0.8, generator).flatten().to(pixels))
+
+
+def blur(pixels: Tensor, generator: Generator) -> Tensor:
+    """A Gaussian of 3 × 3 pixels and random width (σ 0.1 … 2) over half of the images."""
+    n = len(pixels)
+    beside = torch.exp(-0.5 / (0.1 + 1.9 * torch.rand(n, generator=generator)) ** 2)
+    share = (1 / (1 + 2 * beside)).where(chance(n, 0.5, generator).flatten(), 1.0).to(pixels.device)
+    for axis in (-2, -1):
+        border = [1, 1, 0, 0] if axis == -1 else [0, 0, 1, 1]
+        padded, length = F.pad(pixels, border, mode="replicate"), pixels.shape[axis]
+        neighbours = (padded.narrow(axis, 0, length) + padded.narrow(axis, 2, length)).div_(2)
+        pixels = blend(pixels, neighbours, share)
+    return pixels
+
+
+def adjust_brightness(pixels: Tensor, factor: Tensor) -> Tensor:
+    """Each image times its factor."""
+    return blend(pixels, pixels.new_zeros(()), factor)
+
+
+def adjust_contrast(pixels: Tensor, factor: Tensor) -> Tensor:
+    """Each image stretched around its mean grey by its factor."""
+    return blend(pixels, TF.rgb_to_grayscale(pixels).mean((1, 2, 3), keepdim=True), factor)
+
+
+def adjust_saturation(pixels: Tensor, factor: Tensor) -> Tensor:
+    """Each pixel stretched away from its own grey by the factor of its image."""
+    return blend(pixels, TF.rgb_to_grayscale(pixels), factor)
+
+
+def turn_hue(pixels: Tensor, angle: Tensor) -> Tensor:
+    """Each image's RGB turned around the axis of grey by its angle in radians (Rodrigues' formula)."""
+    axis = torch.ones(3) / 3**0.5
+    cross = torch.linalg.cross(axis.expand(3, 3), torch.eye(3)).T
+    cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]
+    rotation = cosine * torch.eye(3) + sine * cross + (1 - cosine) * torch.outer(axis, axis)
+    return torch.einsum("bij,bjhw->bihw", rotation.to(pixels), pixels).clamp_(0, 255)
+
+
+def blend(pixels: Tensor, base: Tensor, factor: Tensor) -> Tensor:
+    """Images as base + factor · (pixels − base), one factor an image, within 0 … 255; a factor of 1 changes nothing."""
+    return torch.lerp(base, pixels, factor.view(-1, 1, 1, 1)).clamp_(0, 255)
+
+
+def uniform(*shape: int, generator: Generator) -> Tensor:
+    """Uniform in −1 … 1."""
+    return 2 * torch.rand(shape, generator=generator) - 1
+
+
+def chance(n: int, probability: float, generator: Generator) -> Tensor:
+    """(n, 1, 1, 1) bool, each True with that probability."""
+    return torch.rand(n, 1, 1, 1, generator=generator) < probability

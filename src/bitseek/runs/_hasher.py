@@ -1,0 +1,289 @@
+"""The hasher: backbone, head and preprocessing together, from images to codes, with the run that it comes from."""
+
+import copy
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt64
+from torch import Tensor, nn
+
+from bitseek._checks import whole_number
+from bitseek._files import user_path
+from bitseek.codes import Codes
+from bitseek.errors import BitseekError, ImageError, RunError, ShapeError
+from bitseek.images import Features, Images, as_images
+from bitseek.methods import method_class
+from bitseek.models import (
+    Backbone,
+    architecture,
+    digest_of,
+    estimate_batch_norm,
+    pick_device,
+)
+from bitseek.runs._config import RunConfig
+from bitseek.runs._encoding import BATCH, Encoded, Pass, Progress, features_of, joined
+from bitseek.runs._folder import make_run_folder, read_model, write_card, write_model
+
+
+class Hasher(nn.Module):
+    """Images to codes.
+
+    Args:
+        backbone: images → features; None for a head on features that were computed elsewhere.
+        head: (b, D) features → (b, bits) logits.
+        bits: length of the codes, K.
+        config: of the run that trained it, if one did.
+        device: where it computes.
+
+    Attributes:
+        codewords: (C, bits) ±1 target codes of the classes, where the method has them; the nearest one classifies.
+        train_items: hashes of its training items (`Pool.item_hashes`), by which they are known on other splits.
+    """
+
+    codewords: Tensor | None
+
+    def __init__(
+        self,
+        backbone: Backbone | None,
+        head: nn.Module,
+        bits: int,
+        *,
+        config: RunConfig | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.bits = whole_number(bits, "bits")
+        self.config = config
+        self.train_items: UInt64[np.ndarray, " N"] | None = None
+        self.register_buffer("codewords", None)
+        if backbone is not None:
+            backbone.to(memory_format=torch.channels_last)  # twice as fast on a CPU, and never slower on a GPU
+        self.to(device)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(b, 3, s, s) normalised images, or (b, D) features, → (b, K) logits."""
+        features = images if self.backbone is None or images.ndim == 2 else self.backbone(images)
+        logits: Tensor = self.head(features)
+        return logits
+
+    def __repr__(self) -> str:
+        of = f"{self.config.method} on {self.config.protocol}, " if self.config is not None else ""
+        network = "features" if self.backbone is None else self.backbone.config.name
+        return f"Hasher({of}{network} → {self.bits} bits, {self.device})"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the hasher computes."""
+        return next(self.parameters(), next(self.buffers(), torch.zeros(0))).device
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that name these weights, this preprocessing and this code length; codes carry it."""
+        network = "features" if self.backbone is None else f"{self.backbone.config.name} {self.backbone.preprocess!r}"
+        text = f"{self.bits} {network} {digest_of(self.state_dict())}"
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def encode(
+        self,
+        images: Any,
+        *,
+        batch_size: int = BATCH,
+        threads: int | None = None,
+        progress: Progress | None = None,
+        unreadable: dict[int, str] | None = None,
+    ) -> Codes:
+        """Codes of images.
+
+        Args:
+            images: one image or many: paths, PIL images, (H, W), (H, W, 3) or (H, W, 4) arrays in any mixture;
+                (n, H, W, 3) uint8 pixels; (n, 3, H, W) uint8 torch tensors; or (n, D) features of its backbone.
+            batch_size: how many go through the network at once.
+            threads: how many decode; by default one a processor, 8 at most.
+            progress: called after each batch.
+            unreadable: gets the message of each image that cannot be decoded, by its place; such images are then left
+                out of the codes. Without it they are an error.
+
+        Raises:
+            ImageError: an image cannot be decoded; the message names it.
+            BitseekError: something that is no image, or images for a hasher that takes features only.
+        """
+        logits = self.logits(images, batch_size=batch_size, threads=threads, progress=progress, unreadable=unreadable)
+        return Codes.from_logits(logits)
+
+    def logits(
+        self,
+        images: Any,
+        *,
+        batch_size: int = BATCH,
+        threads: int | None = None,
+        progress: Progress | None = None,
+        unreadable: dict[int, str] | None = None,
+    ) -> Float32[np.ndarray, "n bits"]:
+        """Real-valued outputs, before they become bits; arguments and errors are those of `encode`."""
+        encoded = encode(self, as_images(images), batch_size=batch_size, threads=threads, progress=progress)
+        if unreadable is not None:
+            unreadable.update(encoded.unreadable)
+        elif encoded.unreadable:
+            raise ImageError(next(iter(encoded.unreadable.values())))
+        return encoded.logits
+
+    @torch.inference_mode()
+    def logits_of(self, batch: Tensor) -> Float32[np.ndarray, "n bits"]:
+        """Logits of one batch of a `Loader`: pixels after `Preprocess.square`, or features.
+
+        Always in float32 and in evaluation mode: the code of an image does not depend on autocast.
+        """
+        features = self.features_of(batch)
+        try:
+            logits: np.ndarray = self.head(features).float().cpu().numpy()
+        except RuntimeError as error:
+            raise ShapeError(f"the head of {self!r} does not take {features.shape[1]} features: {error}") from error
+        if logits.shape[1:] != (self.bits,):
+            raise ShapeError(f"the head of {self!r} gives logits {logits.shape}, not one for each of its bits")
+        return logits
+
+    @torch.inference_mode()
+    def features_of(self, batch: Tensor) -> Tensor:
+        """(n, D) float32 outputs of the backbone, in evaluation mode; features are their own."""
+        self.eval()
+        if batch.dtype != torch.uint8:
+            return batch.to(self.device).float()
+        assert self.backbone is not None
+        return features_of(self.backbone, batch.to(self.device))
+
+    def save(self, folder: str | Path, method: nn.Module | None = None) -> None:
+        """Write the hasher into a run folder: weights, configuration and card.
+
+        Args:
+            folder: which does not exist, is empty, or is a run folder already.
+            method: whose state beside the head is kept too.
+
+        Raises:
+            RunError: the hasher comes from no run, or the folder holds another one or something else.
+        """
+        if self.config is None:
+            raise RunError("this hasher has no RunConfig, so nothing could load it again; train it with bitseek.train")
+        path = user_path(folder)
+        make_run_folder(path, self.config)
+        tensors = {f"hasher.{name}": tensor for name, tensor in self.state_dict().items()}
+        if method is not None:
+            tensors |= {f"method.{k}": v for k, v in method.state_dict().items() if not k.startswith("head.")}
+        if self.train_items is not None:
+            tensors["run.train_items"] = torch.from_numpy(self.train_items.view(np.int64))
+        write_model(path, tensors)
+        self.config = self.config.changed(fingerprint=self.fingerprint)
+        self.config.write(path)
+        write_card(path)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> "Hasher":
+        """The hasher that a run trained, ready to encode.
+
+        Args:
+            folder: a run folder.
+            device: where it shall compute.
+
+        Raises:
+            RunError: not a run folder, a run that was stopped before it had weights, or a damaged file.
+        """
+        path, where = user_path(folder), pick_device(device)
+        config = RunConfig.read(path)
+        tensors = read_model(path)
+        state = {k.removeprefix("hasher."): v for k, v in tensors.items() if k.startswith("hasher.")}
+        try:
+            backbone = None if config.backbone is None else architecture(config.backbone)
+            head = method_class(config.method).build_head(config.task, config.full_recipe)
+            hasher = cls(backbone, head, config.bits, config=config)
+            hasher.codewords = state.get("codewords")
+            hasher.load_state_dict(state)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise RunError(f"the run {folder} does not fit this version of bitseek: {error}") from error
+        if "run.train_items" in tensors:
+            hasher.train_items = tensors["run.train_items"].numpy().view(np.uint64)
+        if config.fingerprint is None:
+            raise RunError(f"the training of {folder} was stopped before it had weights; go on with --resume")
+        if config.fingerprint != hasher.fingerprint:
+            raise RunError(
+                f"config.json and model.safetensors in {folder} are of two trainings: the fingerprints are "
+                f"{config.fingerprint} and {hasher.fingerprint}"
+            )
+        return hasher.to(where).eval()
+
+
+def load(run: str | Path, *, device: str | torch.device = "cpu") -> Hasher:
+    """The hasher that a run trained; see `Hasher.load`."""
+    return Hasher.load(run, device=device)
+
+
+def encode(
+    hasher: Hasher,
+    images: Images,
+    indices: np.ndarray | None = None,
+    *,
+    batch_size: int = BATCH,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Encoded:
+    """Logits of items; what cannot be read is reported, not raised.
+
+    Args:
+        hasher: images → logits.
+        images: where the items are.
+        indices: which of them, (m,) int64; all if not given.
+        batch_size: items that go through the network at once.
+        threads: how many decode.
+        progress: called after each batch.
+
+    Raises:
+        BitseekError: images for a hasher that takes features only, or features of another length.
+    """
+    _check(hasher, images)
+    run = Pass(images, indices, hasher.backbone, hasher.device, batch_size, threads, progress)
+    parts = [(ids, hasher.logits_of(batch)) for ids, batch in run]
+    ids, logits = joined(parts, hasher.bits)
+    return Encoded(ids, logits, run.loader.unreadable)
+
+
+def adapt(
+    hasher: Hasher,
+    images: Images,
+    indices: np.ndarray,
+    *,
+    batch_size: int = BATCH,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Hasher:
+    """A copy of a hasher whose batch norm is estimated on the items that are searched, not on those of the training.
+
+    Args:
+        hasher: one whose head ends in batch norm.
+        images: where the items are.
+        indices: of the database.
+        batch_size: items that go through the network at once.
+        threads: how many decode.
+        progress: called after each batch.
+    """
+    adapted = copy.deepcopy(hasher)
+    _check(adapted, images)
+    run = Pass(images, indices, hasher.backbone, hasher.device, batch_size, threads, progress)
+    estimate_batch_norm(adapted.head, (adapted.features_of(batch) for _, batch in run))
+    return adapted.eval()
+
+
+def _check(hasher: Hasher, images: Images) -> None:
+    if not isinstance(images, Features):
+        if hasher.backbone is None:
+            raise BitseekError(
+                f"{hasher!r} takes features, not images: it was trained on a file of features that does not say which "
+                "backbone made them, or whose weights were not there. Write the file with `bitseek features`, and "
+                "train where the weights are (or with --weights FILE)"
+            )
+        return
+    length = hasher.config.features if hasher.config else hasher.backbone.features if hasher.backbone else None
+    if length is not None and images.dimensions != length:
+        raise ShapeError(f"{hasher!r} takes features of length {length}, got {images.dimensions}")

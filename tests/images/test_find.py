@@ -1,0 +1,112 @@
+import io
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from bitseek.errors import BitseekError, ImageError
+from bitseek.images import decode, decode_many, find_images, printable
+
+buffer = io.BytesIO()
+Image.new("RGB", (1, 1)).save(buffer, "PNG")
+ONE_PIXEL = buffer.getvalue()
+
+
+def test_find_images_order_links_and_hidden(tmp_path):
+    folder, outside = tmp_path / "in", tmp_path / "out"
+    for name in ["b/2.PNG", "b/10.png", "a.jpg", "b.jpeg", "b/c/1.webp", "notes.txt", ".hidden.png", ".git/x.png"]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    outside.mkdir()
+    (outside / "secret.png").touch()
+    (folder / "away").symlink_to(outside)
+    (folder / "away.png").symlink_to(outside / "secret.png")
+    (folder / "broken.png").symlink_to(folder / "nothing.png")
+    (folder / "loop").symlink_to(folder)
+    (folder / "z.png").symlink_to(folder / "a.jpg")
+    names = [path.relative_to(folder).as_posix() for path in find_images([folder])]
+    assert names == ["a.jpg", "b/10.png", "b/2.PNG", "b/c/1.webp", "b.jpeg", "z.png"]
+    assert find_images(folder) == find_images(str(folder)) == find_images([folder, folder / "a.jpg"])
+    assert find_images([folder / "notes.txt", folder / "a.jpg"]) == [folder / "notes.txt", folder / "a.jpg"]
+    with pytest.raises(ImageError, match=r"broken\.png, only a link that leads nowhere"):
+        find_images(folder / "broken.png")
+    with pytest.raises(ImageError, match=r"no file or folder .*absent"):
+        find_images([folder, tmp_path / "absent"])
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="everything is readable here")
+def test_unreadable_folder(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0)
+    with pytest.raises(ImageError, match="cannot read the folder"):
+        find_images(tmp_path)
+
+
+BYTES = st.binary(min_size=1, max_size=12).map(lambda raw: raw.replace(b"\0", b"x").replace(b"/", b"y"))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names=st.lists(BYTES, min_size=1, max_size=5, unique=True))
+def test_names_of_any_bytes_are_found_decoded_and_printed(tmp_path_factory, names):
+    folder = tmp_path_factory.mktemp("bytes")
+    names = {b"a" + name + b".png" for name in names}
+    for name in names:
+        (folder / os.fsdecode(name)).write_bytes(ONE_PIXEL)
+    found = find_images(os.fsencode(folder))
+    assert {os.fsencode(path.name) for path in found} == names
+    assert all(not isinstance(image, ImageError) for _, image in decode_many(found, 2))
+    for path in found:
+        path.write_bytes(b"damaged")
+    for _, error in decode_many(found, 2):
+        assert isinstance(error, ImageError) and str(error).isprintable()
+        str(error).encode("utf-8")
+
+
+def test_one_name_that_is_not_utf_8_is_no_reason_to_stop(tmp_path):
+    for name in (b"caf\xe9.png", b"new\nline.png", b"plain.png"):
+        (tmp_path / os.fsdecode(name)).write_bytes(ONE_PIXEL)
+    found = find_images([tmp_path])
+    assert [os.fsencode(path.name) for path in found] == [b"caf\xe9.png", b"new\nline.png", b"plain.png"]
+    assert [printable(path.name) for path in found] == [r"caf\xe9.png", r"new\nline.png", "plain.png"]
+    with pytest.raises(ImageError, match=r"no file or folder .*b\\xffc"):
+        find_images(os.fsencode(tmp_path) + b"/b\xffc")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("a b.png", "a b.png"),
+        ("ü/日本.png", "ü/日本.png"),
+        ("tab\t\x1b[31m", r"tab\t\x1b[31m"),
+        (b"\xff", r"\xff"),
+        (Path("x"), "x"),
+        ("\ud800.png", r"\ud800.png"),
+    ],
+)
+def test_printable(path, text):
+    assert printable(path) == text
+
+
+def test_a_file_is_listed_once_however_its_path_is_written(tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "~b.png"):
+        (tmp_path / "in" / name).write_bytes(ONE_PIXEL)
+    monkeypatch.chdir(tmp_path / "in")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_images(["a.png", tmp_path / "in", "../in/a.png", "~/in", "."]) == [
+        Path("a.png"),
+        Path(tmp_path, "in/~b.png"),
+    ]
+    assert find_images(".") == [Path("a.png"), Path("~b.png")]
+    assert decode("~/in/a.png").shape == decode("~b.png").shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("path", ["", b"", "a\0b", "\ud800", None, 3])
+def test_what_is_no_path(path, unchecked):
+    for paths in (path, [path]):
+        with pytest.raises(BitseekError, match="a path is text"):
+            find_images(paths)
+    with pytest.raises(ImageError, match=r"a path is text|an image is a path"):
+        decode(path)
