@@ -44,6 +44,35 @@ def user_path(path: FilePath, *, resolve: bool = False) -> Path:
     return Path(os.path.realpath(text) if resolve else text)
 
 
+def free_target(path: FilePath, what: str, is_ours: Callable[[Path], bool] = lambda _: False) -> Path:
+    """Where a result may be written: where nothing is, or an earlier result of the same kind.
+
+    Args:
+        path: of the result.
+        what: such as "a page of bitseek report", for the message.
+        is_ours: whether a file that is there is such a result.
+
+    Raises:
+        BitseekError: something else is there, or no folder for it.
+    """
+    target = user_path(path)
+    if not target.parent.is_dir():
+        raise BitseekError(f"cannot write {target}: there is no folder {target.parent}")
+    try:
+        taken = os.path.lexists(target) and not is_ours(target)
+    except (OSError, ValueError, zipfile.BadZipFile):
+        taken = True
+    if taken:
+        raise BitseekError(f"{target} exists and is not {what}; move it away, or give another name")
+    return target
+
+
+def names_in_npz(path: Path) -> set[str]:
+    """Names of the arrays of an `.npz` file, without reading them."""
+    with zipfile.ZipFile(path) as archive:
+        return {name.removesuffix(".npy") for name in archive.namelist()}
+
+
 @contextmanager
 def atomic(path: FilePath) -> Iterator[Path]:
     """A file beside `path` that replaces it when the block ends; after an error or a kill, `path` is as before.

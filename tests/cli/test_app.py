@@ -37,7 +37,7 @@ def test_every_command_has_json():
     "arguments, message",
     [
         (["train", "orthohash", "digits", "--bits", "none"], 'unable to convert "none" into int'),
-        (["train", "orthohash", "digits", "--bits", "0"], "at least 1 bit"),
+        (["train", "orthohash", "digits", "--bits", "0"], "bits is a whole number"),
         (["train", "orthohash"], "PROTOCOL"),
         (["train", "orthohash", "digits", "--set", "margin"], "NAME=VALUE"),
         (["train", "orthohash", "digits", "--set", "margn=1"], "margn"),

@@ -110,7 +110,7 @@ def test_the_global_random_states_are_left_as_they_are(toy, method, frozen, fail
     [
         ({"method": "orthohsah"}, "there is no method 'orthohsah'"),
         ({"protocol": "digitz"}, "there is no protocol 'digitz'"),
-        ({"bits": 0}, "at least 1 bit"),
+        ({"bits": 0}, "bits is a whole number of 1 or more"),
         ({"device": "cuda:99"}, "no device 'cuda:99'"),
         ({"backbone": "resnet5000"}, "no backbone 'resnet5000'"),
         ({"margn": 3}, "'margn'"),

@@ -64,7 +64,12 @@ def score(
     if json:
         show_json(report)
     else:
-        show_table([{"measure": name, "value": _shown(value)} for name, value in report.items()])
+        show_table(
+            [
+                {"measure": name, "value": "all" if name == "k" and value is None else _shown(value)}
+                for name, value in report.items()
+            ]
+        )
 
 
 def convert(
@@ -91,8 +96,10 @@ def convert(
         to: form of the target.
         bits: length of a code, where the source holds whole bytes; all of them by default.
     """
+    from bitseek._files import free_target
     from bitseek.codes import Codes
 
+    free_target(target, "to be replaced by a conversion")
     codes = Codes.load(source, from_, bits)
     codes.save(target, to)
     text = f"{target}: {len(codes)} codes of {codes.bits} bits"
@@ -157,4 +164,4 @@ def _whole(labels: Any) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}: {_shown(each)}" for name, each in value.items())
-    return f"{value:.6f}" if isinstance(value, float) else "all" if value is None else str(value)
+    return f"{value:.6f}" if isinstance(value, float) else "none" if value is None else str(value)

@@ -37,8 +37,10 @@ def encode(
     """
     import numpy as np
 
+    from bitseek._files import free_target, names_in_npz
     from bitseek.images import find_images
 
+    free_target(out, "a file of codes that encode wrote", lambda file: names_in_npz(file) >= {"words", "fingerprint"})
     files = find_images(images)
     if not files:
         raise BitseekError(f"there are no images in {', '.join(map(str, images))}")

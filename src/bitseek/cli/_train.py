@@ -126,11 +126,13 @@ def features(
         out: the .npz file to write.
         seed: of the split.
     """
+    from bitseek._files import free_target, names_in_npz
     from bitseek.data import load_protocol, save_features
     from bitseek.models import pick_device
     from bitseek.runs import encode_features
     from bitseek.training import pick_backbone
 
+    free_target(out, "a file of features", lambda file: names_in_npz(file) >= {"features", "labels"})
     data = load_protocol(protocol, root=source.root, seed=seed, **arguments.literals(source.protocol_set))
     model = pick_backbone(
         data.pool, backbone, network.weights, network.size, arguments.literals(network.backbone_set), seed

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bitseek._files import atomic
+from bitseek._files import atomic, free_target
 from bitseek.errors import BitseekError
 from bitseek.evaluation import Report
 from bitseek.report import _sections as sections
@@ -67,13 +67,18 @@ def render_page(
     return page.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+MARK = b'<meta name="generator" content="bitseek report">'
+"""By which a page is known to be ours, so that no other file is replaced."""
+
+
 def write_page(path: str | os.PathLike[str], report: Report, **options: Any) -> Path:
     """Write the page, atomically, and return its path; `options` are those of `render_page`.
 
     Raises:
-        BitseekError: the file cannot be written, or an option cannot be used.
+        BitseekError: the file cannot be written or is no page of ours, or an option cannot be used.
     """
-    page, target = render_page(report, **options), Path(path)
+    target = free_target(path, "a page that bitseek wrote", lambda file: MARK in file.read_bytes()[:400])
+    page = render_page(report, **options)
     with atomic(target) as part:
         part.write_text(page, encoding="utf-8", newline="\n")
     return target

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from bitseek._files import atomic, read_json, user_path, write_json
@@ -56,7 +56,7 @@ def write_model(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write the tensors of a run with a digest of all of them, atomically."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic(folder / MODEL) as part:
-        save_file(plain, part, metadata={"digest": digest_of(plain)})
+        part.write_bytes(save(plain, metadata={"digest": digest_of(plain)}))  # save_file makes it private to its owner
 
 
 def read_model(folder: Path) -> dict[str, Tensor]:

@@ -88,6 +88,8 @@ def train(
     cls = method_class(method)
     hyper_parameters = make_recipe(cls, recipe)
     bits = whole_number(bits, "bits")
+    if threads is not None:
+        whole_number(threads, "threads")
     where = pick_device(device)
     bf16 = use_bfloat16(where, precision)
     recorder = Recorder(None if out is None else user_path(out), seconds=checkpoint_seconds, tensorboard=tensorboard)

@@ -49,7 +49,7 @@ def hold_out(protocol: Protocol, share: float, seed: int) -> tuple[np.ndarray, n
     train, labels = protocol.train, protocol.pool.labels
     if not len(train):
         raise BitseekError(f"{protocol.name} only measures: it has no training items; train on another protocol")
-    if not 0 <= share < 1:
+    if not isinstance(share, int | float) or not 0 <= share < 1:
         raise BitseekError(f"validation is a share of the training items, 0 or more and below 1; got {share}")
     order = np.random.default_rng(derived_seed(seed, "validation")).permutation(len(train))
     chosen = np.sort(order[: round(share * len(train))])
