@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from bitseek.errors import BitseekError
-from bitseek.models import pick_device
-from bitseek.training._device import default_generators, derived_seed, environment, use_bfloat16
+from bitseek.models import derived_seed, pick_device
+from bitseek.training._device import default_generators, environment, use_bfloat16
 
 
 def test_a_device_is_found_or_refused():

@@ -14,10 +14,9 @@ from bitseek.data import Pool, save_features
 from bitseek.errors import RunError
 from bitseek.images import Loose
 from bitseek.methods import METHODS, Batch, Method
-from bitseek.models import augment, build_backbone, seeded
+from bitseek.models import augment, build_backbone, derived_seed, seeded
 from bitseek.runs import encode_features
 from bitseek.training import train
-from bitseek.training._device import derived_seed
 from bitseek.training._loop import codeword_accuracy, finish_step_first
 from bitseek.training._optimiser import learning_rate
 

@@ -17,6 +17,7 @@ from bitseek.models._head import LinearHead as LinearHead
 from bitseek.models._loader import Loader as Loader
 from bitseek.models._loader import in_batches as in_batches
 from bitseek.models._preprocess import Preprocess
+from bitseek.models._seeded import derived_seed as derived_seed
 from bitseek.models._seeded import seeded as seeded
 from bitseek.models._weights import digest_of as digest_of
 

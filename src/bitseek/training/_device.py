@@ -1,6 +1,5 @@
-"""Where a training computes, in which precision, and what its random numbers depend on."""
+"""Where a training computes, in which precision, and the random states that it borrows."""
 
-import hashlib
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,12 +35,6 @@ def environment(device: torch.device) -> dict[str, str]:
         "torch": torch.__version__,
         "device": f"{device.type} ({name}, {torch.get_num_threads()} threads)",
     }
-
-
-def derived_seed(seed: int, purpose: str, number: int = 0) -> int:
-    """63 bits for one purpose, so that no draw depends on how much was drawn for another."""
-    digest = hashlib.blake2b(f"{seed} {purpose} {number}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
 
 
 @contextmanager

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from bitseek.codes import signs
 from bitseek.errors import RunError
 from bitseek.methods import Batch, Method
-from bitseek.models import Loader, Preprocess, augment
+from bitseek.models import Loader, Preprocess, augment, derived_seed
 from bitseek.runs import Hasher
 from bitseek.training._checkpoint import Recorder
-from bitseek.training._device import default_generators, derived_seed
+from bitseek.training._device import default_generators
 from bitseek.training._optimiser import learning_rate, make_optimiser, set_learning_rate
 from bitseek.training._validation import Items, validate, validation_epochs
 

@@ -10,8 +10,8 @@ from bitseek.errors import BitseekError
 from bitseek.images import Images
 from bitseek.labels import Labels
 from bitseek.metrics import Relevance, retrieval
+from bitseek.models import derived_seed
 from bitseek.runs import Hasher, RunConfig, encode
-from bitseek.training._device import derived_seed
 
 TIMES = 10
 
@@ -51,7 +51,7 @@ def hold_out(protocol: Protocol, share: float, seed: int) -> tuple[np.ndarray, n
         raise BitseekError(f"{protocol.name} only measures: it has no training items; train on another protocol")
     if not isinstance(share, int | float) or not 0 <= share < 1:
         raise BitseekError(f"validation is a share of the training items, 0 or more and below 1; got {share}")
-    order = np.random.default_rng(derived_seed(seed, "validation")).permutation(len(train))
+    order = np.random.default_rng(derived_seed(seed, "validation", 0)).permutation(len(train))
     chosen = np.sort(order[: round(share * len(train))])
     kept, held_out = np.delete(train, chosen), train[chosen]
     if share and not (labels[kept].counts * labels[held_out].counts).any():
