@@ -45,12 +45,12 @@ def run(source, arguments, cwd):
 
 
 def test_the_example_is_two_files_and_at_most_60_lines():
-    assert [path for path, _ in BLOCKS] == ["src/bitseek/methods/ssdh.py", "src/bitseek/methods/__init__.py"]
+    assert [path for path, _ in BLOCKS] == ["src/bitseek/methods/hhf.py", "src/bitseek/methods/__init__.py"]
     assert sum(len(text.splitlines()) for _, text in BLOCKS) <= 60
 
 
 def test_the_example_keeps_the_rules_of_the_house(source):
-    path = str(source / "bitseek" / "methods" / "ssdh.py")
+    path = str(source / "bitseek" / "methods" / "hhf.py")
     config = str(ROOT / "pyproject.toml")
     run(source, ["-m", "ruff", "check", "--no-cache", "--config", config, path], source)
     run(source, ["-m", "ruff", "format", "--no-cache", "--check", "--config", config, path], source)
@@ -60,9 +60,9 @@ USE = """
 import bitseek
 from bitseek.cli import main
 print(bitseek.__file__)
-main(["methods", "ssdh"])
-main("train ssdh digits --bits 32 --set balance=0.5 --epochs 3 --batch-size 64 --lr 1e-3 --device cpu".split())
-report = bitseek.evaluate(bitseek.load("runs/digits-ssdh-32-s0"))
+main(["methods", "hhf"])
+main("train hhf digits --bits 32 --set relaxation=0.1 --epochs 3 --batch-size 64 --lr 1e-3 --device cpu".split())
+report = bitseek.evaluate(bitseek.load("runs/digits-hhf-32-s0"))
 print("mAP", report.mAP)
 """
 
@@ -70,24 +70,22 @@ SLOW_LOSS = """
 import math, torch
 from bitseek.methods import Batch, Task, make_recipe, method_class
 torch.manual_seed(0)
-cls = method_class("ssdh")
+cls = method_class("hhf")
 task = Task(features=5, bits=6, classes=3, items=9, multi_label=True)
-method = cls(task, make_recipe(cls, {"binary": 0.7, "balance": "0.3"}))
+method = cls(task, make_recipe(cls, {"relaxation": 0.1, "floor": "0.05"}))
 v, y = torch.randn(4, 6), torch.tensor([[1, 0, 0], [0, 1, 1], [0, 0, 0], [0, 0, 1]], dtype=torch.float32)
 got = method.loss(Batch(logits=v, features=torch.zeros(4, 5), labels=y, index=torch.arange(4)))
-a = [[1 / (1 + math.exp(-x)) for x in row] for row in v.tolist()]
-w, b = method.classifier.weight.tolist(), method.classifier.bias.tolist()
-entropy = []
-for row, own in zip(a, y.tolist()):
-    z = [sum(p * q for p, q in zip(row, w[c])) + b[c] for c in range(3)]
-    total = math.log(sum(math.exp(x) for x in z))
-    if sum(own):
-        entropy.append(-sum(o / sum(own) * (x - total) for o, x in zip(own, z)))
-wanted = {
-    "classification": sum(entropy) / len(entropy),
-    "binary": -0.7 * sum((x - 0.5) ** 2 for row in a for x in row) / 24,
-    "balance": 0.3 * sum((sum(row) / 6 - 0.5) ** 2 for row in a) / 4,
-}
+near, far = [], []
+for i in range(4):
+    for j in range(i):
+        a, b = v[i].tolist(), v[j].tolist()
+        cosine = sum(p * q for p, q in zip(a, b)) / math.sqrt(sum(p * p for p in a) * sum(q * q for q in b))
+        if any(p and q for p, q in zip(y[i].tolist(), y[j].tolist())):
+            near.append(max(1 - 0.1 - cosine, 0))
+        else:
+            far.append(max(cosine - 0.05 - 0.1, 0))
+wanted = {"similar": sum(near) / len(near), "other": sum(far) / len(far)}
+assert len(near) == 1 and min(wanted.values()) > 0
 assert got.keys() == wanted.keys()
 for name, value in wanted.items():
     assert abs(float(got[name]) - value) < 1e-5, name
@@ -98,14 +96,14 @@ def test_the_example_is_a_method_like_any_other(source, tmp_path):
     """It is listed, trained from the command line as the text says, better than chance, and its loss is right."""
     out = run(source, ["-c", USE + SLOW_LOSS], tmp_path)
     assert out.startswith(str(source))
-    assert "Semantics-Preserving" in out and "balance" in out
+    assert "Hashing-guided" in out and "relaxation" in out
     assert float(re.search(r"^mAP (0\.\d+)$", out, re.M)[1]) > 0.3  # 0.1 is chance
-    lines = (tmp_path / "runs" / "digits-ssdh-32-s0" / "metrics.jsonl").read_text().splitlines()
-    assert len(lines) == 3 and all(f'"{term}"' in lines[0] for term in ("classification", "binary", "balance"))
+    lines = (tmp_path / "runs" / "digits-hhf-32-s0" / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == 3 and all(f'"{term}"' in lines[0] for term in ("similar", "other"))
 
 
 def test_the_contract_runs_over_the_example(source):
-    arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "ssdh", "tests/contracts/test_methods.py"]
+    arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "hhf", "tests/contracts/test_methods.py"]
     out = run(source, arguments, ROOT)
     assert int(re.search(r"(\d+) passed", out)[1]) >= 15, out
 
@@ -114,6 +112,6 @@ def test_the_files_that_contributing_names_exist():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:src|tests|docs|scripts|benchmarks)/[\w./]+\.\w+|scripts/\w+)`", text))
     named |= set(re.findall(r"\]\((\w[\w./]+)\)", text))
-    named -= {"src/bitseek/methods/ssdh.py", "tests/methods/test_ssdh.py", "benchmarks/results/NAME.json"}
+    named -= {"src/bitseek/methods/hhf.py", "tests/methods/test_hhf.py", "benchmarks/results/NAME.json"}
     assert "scripts/test" in named and len(named) > 5
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []

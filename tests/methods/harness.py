@@ -1,8 +1,9 @@
 """Build methods and batches in float64 for the tests of methods."""
 
 import numpy as np
+import pytest
 import torch
-from tests.methods.oracles_classification import BITS, CLASSES, FEATURES, ITEMS, random, tensor
+from tests.methods.oracles_classification import BITS, CLASSES, FEATURES, ITEMS, numeric_gradient, random, tensor
 
 from bitseek.methods import METHODS, Batch, Task, make_recipe
 
@@ -51,3 +52,10 @@ def gradient(method, logits, labels, features=None):
     total.backward()
     assert torch.isfinite(total)
     return np.zeros(values.shape) if values.grad is None else values.grad.numpy()
+
+
+def check_loss(method, slow, logits, labels, features=None):
+    """Terms and gradient equal, to 1e-6, those of a slow loop: `slow` takes logits and gives terms by name."""
+    assert terms_of(method, logits, labels, features) == pytest.approx(slow(logits), rel=1e-6, abs=1e-9)
+    expected = numeric_gradient(lambda values: sum(slow(values).values()), logits)
+    assert gradient(method, logits, labels, features) == pytest.approx(expected, rel=1e-6, abs=1e-6)

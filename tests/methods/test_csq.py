@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tests.methods.harness import build, check_gradient, gradient, terms_of
+from tests.methods.oracles import batch_list, likelihood
 from tests.methods.oracles_classification import BITS, LABELS, one_hot, random, tensor
 
 
@@ -45,6 +46,16 @@ def test_loss_is_that_of_a_slow_loop(case):
 def test_gradient(case):
     labels = LABELS[case]
     check_gradient(build("csq", quantisation=0.3), random((len(labels), BITS)), labels)
+
+
+@pytest.mark.parametrize("case", LABELS)
+def test_the_pairs_of_the_released_code_are_an_option(case):
+    labels, method = LABELS[case], build("csq", pairwise=0.4)
+    logits = random((len(labels), BITS))
+    expected = 0.4 * likelihood(batch_list(np.tanh(logits), labels), 10 / BITS)
+    assert terms_of(method, logits, labels)["likelihood"] == pytest.approx(expected)
+    check_gradient(method, logits, labels)
+    assert "likelihood" not in terms_of(build("csq"), logits, labels)
 
 
 def test_several_classes_have_the_majority_of_their_centres_and_ties_one_fixed_filling():

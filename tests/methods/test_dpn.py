@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 from tests.methods.harness import batch_of, build, check_gradient, gradient, terms_of
+from tests.methods.oracles import softplus
 from tests.methods.oracles_classification import BITS, FEATURES, LABELS, affine, cross_entropy, random
+
+from bitseek.methods import Task
+from bitseek.methods.dpn import DPN, DPNRecipe
 
 
 def slow(logits, labels, book, margin):
@@ -24,13 +28,25 @@ def test_loss_is_that_of_a_slow_loop(case):
     assert terms_of(method, logits, labels) == pytest.approx({"polarisation": expected})
 
 
-@pytest.mark.parametrize("case", ["single", "several", "unlabelled"])
-def test_optional_terms(case):
-    labels, method = LABELS[case], build("dpn", classification=0.5, regularisation=0.001)
+def binary_cross_entropy(scores, labels):
+    return np.mean([softplus(z) - y * z for z, y in zip(scores.ravel(), labels.ravel(), strict=True)])
+
+
+@pytest.mark.parametrize("case", LABELS)
+@pytest.mark.parametrize(("form", "slow_entropy"), [("sigmoid", binary_cross_entropy), ("softmax", cross_entropy)])
+def test_optional_terms(case, form, slow_entropy):
+    labels, method = LABELS[case], build("dpn", classification=0.5, regularisation=0.001, multi_label_loss=form)
     logits, features = random((len(labels), BITS)), random((len(labels), FEATURES), seed=4)
     terms = terms_of(method, logits, labels, features)
-    assert terms["classification"] == pytest.approx(0.5 * cross_entropy(affine(method.classifier, features), labels))
+    assert terms["classification"] == pytest.approx(0.5 * slow_entropy(affine(method.classifier, features), labels))
     assert terms["regularisation"] == pytest.approx(0.001 * np.mean(logits**2))
+
+
+def test_with_one_class_an_item_the_classifier_has_a_softmax():
+    method = DPN(Task(features=FEATURES, bits=BITS, classes=4, items=6), DPNRecipe(classification=1.0)).double()
+    logits, features = random((6, BITS)), random((6, FEATURES), seed=4)
+    expected = cross_entropy(affine(method.classifier, features), LABELS["single"])
+    assert terms_of(method, logits, LABELS["single"], features)["classification"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("case", LABELS)

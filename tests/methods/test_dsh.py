@@ -26,7 +26,7 @@ def test_all_pairs_of_a_batch(case):
     logits = random((len(labels), BITS))
     terms = terms_of(build("dsh"), logits, labels)
     assert terms == pytest.approx(
-        {"contrastive": contrastive(batch_list(logits, labels)), "signs": 0.01 * from_signs(logits)}
+        {"contrastive": contrastive(batch_list(logits, labels)), "signs": 0.02 * from_signs(logits)}
     )
 
 
@@ -45,7 +45,7 @@ def test_disjoint_pairs_of_equation_3(case):
     logits, half = random((len(labels), BITS)), len(labels) // 2
     pairs = [batch_list(logits[[i, i + half]], labels[[i, i + half]])[0] for i in range(half)]
     terms = terms_of(build("dsh", form="pairs", alpha=0.1), logits, labels)
-    assert terms == pytest.approx({"contrastive": contrastive(pairs), "signs": 0.2 * from_signs(logits)})
+    assert terms == pytest.approx({"contrastive": contrastive(pairs), "signs": 0.1 * from_signs(logits)})
 
 
 @pytest.mark.parametrize("case", LABELS)
@@ -57,8 +57,20 @@ def test_pairs_with_the_memory_bank(case):
         terms = terms_of(method, logits, labels)
         pairs = bank_list(logits, labels, index, rows)
         assert terms["contrastive"] == pytest.approx(contrastive(pairs))
-    slow = numeric_gradient(lambda u: contrastive(bank_list(u, labels, index, rows)) + 0.01 * from_signs(u), logits)
+    slow = numeric_gradient(lambda u: contrastive(bank_list(u, labels, index, rows)) + 0.02 * from_signs(u), logits)
     assert gradient(method, logits, labels) == pytest.approx(slow, abs=1e-6)
+
+
+def test_the_default_is_equation_3_and_trains_as_the_released_network():
+    """It adds 0.01 r once an item, but passes back half of its pair term only."""
+    labels, logits = LABELS["single"], random((6, BITS))
+    equation = mean(
+        contrastive([(u, v, s)]) + 0.01 * (from_signs([u]) + from_signs([v])) for u, v, s in batch_list(logits, labels)
+    )
+    assert sum(terms_of(build("dsh"), logits, labels).values()) == pytest.approx(equation)
+    pairs = numeric_gradient(lambda u: contrastive(batch_list(u, labels)), logits)
+    released = pairs / 2 + 0.01 * numeric_gradient(from_signs, logits)
+    assert gradient(build("dsh"), logits, labels) == pytest.approx(2 * released, abs=1e-6)
 
 
 @pytest.mark.parametrize("case", LABELS)

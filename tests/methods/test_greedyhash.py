@@ -59,6 +59,14 @@ def test_the_classifier_learns_and_has_no_bias():
     assert method.classifier.weight.grad.abs().sum() > 0
 
 
+def test_the_classifier_can_have_a_bias():
+    labels, method = LABELS["several"], build("greedyhash", classifier_bias=True)
+    logits = random((len(labels), BITS))
+    assert method.classifier.bias.abs().sum() > 0
+    expected = cross_entropy(affine(method.classifier, np.sign(logits)), labels)
+    assert terms_of(method, logits, labels)["classification"] == pytest.approx(expected)
+
+
 def test_all_labels_of_an_item_count():
     """swuxyj's version trains every data set on the lowest class of an item."""
     logits, method = random((1, BITS)), build("greedyhash")

@@ -56,6 +56,14 @@ def test_gradient(case, weights):
     check_gradient(build("hashnet", pair_weights=weights), random((len(labels), BITS)), labels)
 
 
+@pytest.mark.parametrize("memory", [False, True])
+def test_an_item_is_not_paired_with_itself(memory):
+    """Its b self pairs would be similar ones: one item would have a loss and a gradient that grows its logits."""
+    method, logits = build("hashnet", memory=memory), random((1, BITS))
+    assert terms_of(method, logits, LABELS["one_item"]) == {"likelihood": 0}
+    assert (gradient(method, logits, LABELS["one_item"]) == 0).all()
+
+
 def test_beta_grows_in_steps_from_1_to_that_of_the_released_code():
     method = build("hashnet")
     assert method.beta(0.0) == method.beta(0.019) == 1

@@ -1,5 +1,6 @@
 """The choice of recipes in the frozen ledger, benchmarks/frozen_ledger.py."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -73,11 +74,20 @@ def test_a_best_rate_at_the_edge_is_looked_beyond(frozen, monkeypatch):
 def test_every_method_has_the_same_budget(frozen):
     module, _ = frozen
     gradient = {name for name, method in METHODS.items() if method.by_gradient}
-    assert set(module.KNOBS) == gradient
+    assert set(module.KNOBS) <= gradient
     assert all(len(knobs) == 2 for knobs in module.KNOBS.values())
-    for name in gradient:
+    for name in module.KNOBS:
         for option in ({}, *module.KNOBS[name]):
             make_recipe(METHODS[name], module.COMMON | module.BASE.get(name, {}) | option)
+
+
+def test_the_page_names_the_methods_that_have_no_row_yet(frozen):
+    """So that nobody takes a method that was not measured for one that was left behind."""
+    module, _ = frozen
+    page = (CHECKOUT / "docs" / "ledger.md").read_text()
+    (said,) = re.findall(r"Not measured here yet: (.*?)\.", page, re.DOTALL)
+    without = {name for name in METHODS if name not in module.MEASURED}
+    assert {name.strip(" `\n") for name in said.split(",")} == without and without
 
 
 def test_a_line_that_was_cut_by_a_kill_is_dropped(frozen, tmp_path):

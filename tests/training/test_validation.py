@@ -158,4 +158,4 @@ def test_on_features_validation_runs_the_head_alone(toy):
 
 
 def test_every_gradient_method_can_be_validated():
-    assert {name for name, cls in METHODS.items() if not cls.by_gradient} == {"lsh", "pcah", "itq", "spectral"}
+    assert {name for name, cls in METHODS.items() if not cls.by_gradient} == {"lsh", "pcah", "itq", "spectral", "imh"}

@@ -5,27 +5,46 @@ from collections.abc import Mapping
 from bitseek.errors import BitseekError
 from bitseek.methods._base import Batch, Card, Method, Task, make_recipe
 from bitseek.methods._recipe import Recipe
+from bitseek.methods.angular_dsh import AngularDSH
+from bitseek.methods.asymmetric_dsh import AsymmetricDSH
 from bitseek.methods.bihalf import BiHalf, BiHalfUnsupervised
 from bitseek.methods.ce import CrossEntropy
 from bitseek.methods.cibhash import CIBHash
+from bitseek.methods.cnnh import CNNH
 from bitseek.methods.csq import CSQ
+from bitseek.methods.daph import DAPH
+from bitseek.methods.dbdh import DBDH
 from bitseek.methods.dch import DCH
+from bitseek.methods.dfh import DFH
 from bitseek.methods.dhn import DHN
 from bitseek.methods.dnnh import DNNH, DNNHResNet
 from bitseek.methods.dpn import DPN
 from bitseek.methods.dpsh import DPSH
+from bitseek.methods.dsdh import DSDH
 from bitseek.methods.dsh import DSH
+from bitseek.methods.dshsd import DSHSD
 from bitseek.methods.dtsh import DTSH
 from bitseek.methods.greedyhash import GreedyHash, GreedyHashUnsupervised
 from bitseek.methods.hashnet import HashNet
+from bitseek.methods.hyp2 import HyP2
+from bitseek.methods.idhn import IDHN
+from bitseek.methods.imh import IMH
+from bitseek.methods.isdh import ISDH
 from bitseek.methods.itq import ITQ
 from bitseek.methods.jmlh import JMLH
+from bitseek.methods.lcdsh import LCDSH
 from bitseek.methods.lsh import LSH
+from bitseek.methods.mihash import MIHash
 from bitseek.methods.orthohash import OrthoHash
 from bitseek.methods.pcah import PCAHash
+from bitseek.methods.pcdh import PCDH
+from bitseek.methods.qsmih import QSMIH
 from bitseek.methods.relahash import RelaHash
+from bitseek.methods.sdh import SDH
 from bitseek.methods.sdhc import SDHC
 from bitseek.methods.spectral import SpectralHashing
+from bitseek.methods.ssdh import SSDH
+from bitseek.methods.tbh import TBH
 
 __all__ = ["METHODS", "Batch", "Card", "Method", "Recipe", "Task", "make_recipe", "method_class"]
 
@@ -42,18 +61,37 @@ METHODS: Mapping[str, type[Method]] = {
     "dhn": DHN,
     "dtsh": DTSH,
     "dch": DCH,
+    "dbdh": DBDH,
+    "lcdsh": LCDSH,
+    "idhn": IDHN,
+    "isdh": ISDH,
+    "dshsd": DSHSD,
+    "qsmih": QSMIH,
+    "mihash": MIHash,
     "greedyhash": GreedyHash,
     "greedyhash-unsupervised": GreedyHashUnsupervised,
     "csq": CSQ,
     "jmlh": JMLH,
     "sdhc": SDHC,
+    "sdh": SDH,
+    "ssdh": SSDH,
+    "pcdh": PCDH,
+    "angular-dsh": AngularDSH,
+    "dsdh": DSDH,
+    "dfh": DFH,
+    "daph": DAPH,
+    "cnnh": CNNH,
+    "asymmetric-dsh": AsymmetricDSH,
+    "hyp2": HyP2,
     "bihalf": BiHalf,
     "bihalf-unsupervised": BiHalfUnsupervised,
     "cibhash": CIBHash,
+    "tbh": TBH,
     "lsh": LSH,
     "pcah": PCAHash,
     "itq": ITQ,
     "spectral": SpectralHashing,
+    "imh": IMH,
 }
 
 

@@ -157,6 +157,14 @@ class Method(nn.Module):
         """(C, K) ±1 target codes, for methods that have them; training then logs the codeword accuracy."""
         return None
 
+    def item_codes(self) -> Tensor | None:
+        """(N, K) ±1 codes of the training items, for methods that learn them beside the head.
+
+        Where the database consists of training items, they can stand in it for the codes that the head gives, while
+        queries are encoded by the head: an asymmetric search.
+        """
+        return None
+
 
 def make_recipe(cls: type[Method], values: Mapping[str, Any]) -> Recipe:
     """The recipe of a method with some values changed; text is read as the type of its field.

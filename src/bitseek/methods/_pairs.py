@@ -1,6 +1,7 @@
 """Losses over pairs of items: the pairs, the memory bank, and the base of the methods that use them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -18,14 +19,27 @@ class Pairs:
     Attributes:
         codes: (b, K) float, real-valued codes of the first items.
         others: (n, K) float, those of the second items.
-        similar: (b, n) float, s_ij: 1 where the two items share a class, else 0.
+        labels: (b, C) multi-hot, of the first items.
+        other_labels: (n, C) multi-hot, of the second.
         counted: (b, n) float, 1 for the pairs that count, else 0; an item with itself never counts.
     """
 
     codes: Tensor
     others: Tensor
-    similar: Tensor
+    labels: Tensor
+    other_labels: Tensor
     counted: Tensor
+
+    @cached_property
+    def similar(self) -> Tensor:
+        """(b, n) float, s_ij: 1 where the two items share a class, else 0."""
+        return (self.labels @ self.other_labels.T > 0).to(self.labels.dtype)
+
+    def label_cosines(self) -> Tensor:
+        """Share of common classes, cos(y_i, y_j), (b, n) in [0, 1]; 0 for an item without labels."""
+        lengths = self.labels.norm(dim=1).unsqueeze(1) * self.other_labels.norm(dim=1)
+        cosines: Tensor = self.labels @ self.other_labels.T / lengths.where(lengths > 0, 1.0)
+        return cosines
 
     def inner_products(self) -> Tensor:
         """v_i · v_j, (b, n)."""
@@ -42,20 +56,19 @@ class Pairs:
         zeros = total - ones
         return torch.where(self.similar > 0, total / ones.clamp(min=1), total / zeros.clamp(min=1))
 
+    def contrast(self, margin: float) -> Tensor:
+        """½ s D + ½ (1 − s) max(M − D, 0) with D = ‖v_i − v_j‖², mean over the pairs."""
+        distance = self.squared_distances()
+        return self.mean(self.similar * distance + (1 - self.similar) * F.relu(margin - distance)) / 2
+
     def mean(self, values: Tensor) -> Tensor:
         """Mean of (b, n) values over the pairs that count; 0 if none does."""
         return (values * self.counted).sum() / self.counted.sum().clamp(min=1)
 
 
-def similar(labels: Tensor, others: Tensor) -> Tensor:
-    """s_ij = 1 where two items share a class, else 0: (b, C), (n, C) multi-hot → (b, n) float."""
-    return (labels @ others.T > 0).to(labels.dtype)
-
-
 def batch_pairs(codes: Tensor, labels: Tensor) -> Pairs:
     """Every pair of two items of one batch, counted once: of (b, K) codes and (b, C) multi-hot labels."""
-    counted = codes.new_ones(len(codes), len(codes)).triu(1)
-    return Pairs(codes, codes, similar(labels, labels), counted)
+    return Pairs(codes, codes, labels, labels, codes.new_ones(len(codes), len(codes)).triu(1))
 
 
 class MemoryBank(nn.Module):
@@ -88,8 +101,7 @@ class MemoryBank(nn.Module):
         self.seen[batch.index] = True
         rows = torch.arange(len(self.seen), device=self.seen.device)
         counted = self.seen & (batch.index.unsqueeze(1) != rows)
-        alike = similar(batch.labels, self.labels.to(batch.labels.dtype))
-        return Pairs(codes, self.codes, alike, counted.to(codes.dtype))
+        return Pairs(codes, self.codes, batch.labels, self.labels.to(batch.labels.dtype), counted.to(codes.dtype))
 
 
 class PairRecipe(Recipe):

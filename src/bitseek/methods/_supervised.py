@@ -1,7 +1,5 @@
 """Bases of the methods that learn from classes: against fixed codewords, or with a classifier."""
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
@@ -34,17 +32,15 @@ class CodebookMethod(Method):
 
 
 class ClassifierMethod(Method):
-    """A method with a linear classifier on the codes, learnt with the head.
-
-    Attributes:
-        classifier_bias: whether the classifier has a bias.
-    """
-
-    classifier_bias: ClassVar[bool] = True
+    """A method with a linear classifier on the codes, learnt with the head."""
 
     def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
         super().__init__(task, recipe)
-        self.classifier = nn.Linear(task.bits, task.classes, bias=self.classifier_bias)
+        self.classifier = self.build_classifier()
+
+    def build_classifier(self) -> nn.Linear:
+        """Linear with bias."""
+        return nn.Linear(self.task.bits, self.task.classes)
 
     def classify(self, codes: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of the classes of (b, K) codes; for several classes of an item the target is y / Σ y."""

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from bitseek.codes import signs
 from bitseek.methods._base import Batch, Card, Task
+from bitseek.methods._losses import magnitude_error
+from bitseek.methods._pairs import batch_pairs, pair_entropy
 from bitseek.methods._recipe import Augment, BatchSize, CodebookName, DropoutShare, Recipe, Share, Shares
 from bitseek.methods._supervised import CodebookMethod, CodebookRecipe
 
@@ -33,6 +35,8 @@ class CSQRecipe(CodebookRecipe):
     augment: Augment = "crop"
     quantisation: NonNegativeFloat = 0.05
     """λ, weight of mean (|v| − 1)²."""
+    pairwise: NonNegativeFloat = 0.0
+    """λ₁, weight of the likelihood of pairs that the released code has beside the paper's two terms."""
     hidden_layers: NonNegativeInt = 2
     """Number of layers of D units with ReLU before the last; the paper has 2."""
     dropout: DropoutShare = 0.5
@@ -45,8 +49,11 @@ class CSQ(CodebookMethod):
 
     The centre of several classes is the majority of theirs, bit by bit; ties are filled from one random code that is
     drawn once and saved with the weights. An item without labels has no centre and adds the second term only. As
-    ½(tanh u + 1) = σ(2u), the cross-entropy is computed from u: it stays finite where tanh is ±1. The pairwise term of
-    the released code, which is not in the paper, is left out.
+    ½(tanh u + 1) = σ(2u), the cross-entropy is computed from u: it stays finite where tanh is ±1.
+
+    The released code can add λ₁ times the mean of log(1 + e^θ) − s θ, θ = 10 / K v_i · v_j, which is not in the paper;
+    `pairwise` is that λ₁. It takes each item of the first half of a batch with each of the second; here all pairs of
+    the batch.
     """
 
     card = Card(
@@ -81,12 +88,17 @@ class CSQ(CodebookMethod):
         return torch.where(votes == 0, self.filling.to(labels), signs(votes))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy with the centres, and the pull of |v| to 1."""
+        """The cross-entropy with the centres, the pull of |v| to 1, and the likelihood of pairs if it has a weight."""
         targets = (self.centres(batch.labels) + 1) / 2
         entropy = F.binary_cross_entropy_with_logits(2 * batch.logits, targets, reduction="none").mean(dim=1)
         labelled = (batch.labels.sum(dim=1) > 0).to(entropy)
-        error = (batch.logits.tanh().abs() - 1).square().mean()
-        return {
+        codes = batch.logits.tanh()
+        terms = {
             "centre": (entropy * labelled).sum() / labelled.sum().clamp(min=1),
-            "quantisation": self.recipe.quantisation * error,
+            "quantisation": self.recipe.quantisation * magnitude_error(codes, 2),
         }
+        if self.recipe.pairwise:
+            pairs = batch_pairs(codes, batch.labels)
+            likelihood = pair_entropy(10 / self.task.bits * pairs.inner_products(), pairs.similar)
+            terms["likelihood"] = self.recipe.pairwise * pairs.mean(likelihood)
+        return terms

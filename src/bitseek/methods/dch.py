@@ -8,6 +8,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from bitseek.methods._base import Batch, Card
+from bitseek.methods._losses import unit_vectors
 from bitseek.methods._pairs import PairMethod, PairRecipe
 from bitseek.methods._recipe import BatchSize, Optimiser
 
@@ -55,7 +56,7 @@ class DCH(PairMethod):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Minus the weighted log-likelihood of the pairs, and the quantisation term."""
         half, gamma = self.task.bits / 2, self.recipe.gamma
-        units = normalised(batch.logits)
+        units = unit_vectors(batch.logits)
         pairs = self.pairs(units, batch)
         distance = half * (1 - pairs.inner_products()).clamp(min=0)
         far = torch.log1p(gamma / (distance + NEAREST * self.task.bits))
@@ -63,10 +64,3 @@ class DCH(PairMethod):
         from_signs = half * (1 - units.abs().sum(dim=1) / self.task.bits**0.5).clamp(min=0)
         error = torch.log1p(from_signs / gamma).mean()
         return {"cauchy": pairs.mean(pairs.balance() * cost), "quantisation": self.recipe.quantisation * error}
-
-
-def normalised(logits: Tensor) -> Tensor:
-    """Unit vectors u / ‖u‖, (b, K); 0, without a gradient, for logits that are all zero."""
-    squares = logits.square().sum(dim=1, keepdim=True)
-    norm = squares.where(squares > 0, 1.0).sqrt()
-    return torch.where(squares > 0, logits / norm, 0.0)

@@ -3,7 +3,10 @@
 Fan, Ng, Ju, Zhang, Chan, "Deep Polarized Network for Supervised Learning of Accurate Binary Hashing Codes", IJCAI 2020.
 """
 
+from typing import Literal
+
 import torch
+import torch.nn.functional as F
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
@@ -26,6 +29,9 @@ class DPNRecipe(CodebookRecipe):
     """m, the least product of a logit and its target that costs nothing."""
     classification: NonNegativeFloat = 0.0
     """Weight of the cross-entropy of a classifier on the features."""
+    multi_label_loss: Literal["sigmoid", "softmax"] = "sigmoid"
+    """That cross-entropy where items can have several classes: `sigmoid`, the mean binary cross-entropy over items
+    and classes, as in the released code, or `softmax` against y / Σ y, mean over the items that have a label."""
     regularisation: NonNegativeFloat = 0.0
     """Weight of mean v²; the authors advise 0.001 where training is unstable."""
     update_every: NonNegativeInt = 0
@@ -37,7 +43,8 @@ class DPNRecipe(CodebookRecipe):
 class DPN(CodebookMethod):
     """The polarisation loss Σ_k max(0, m − v_k t_k), t the codeword of the class; mean over the items (eq. 2).
 
-    With several labels it is summed over the classes of an item; an item without labels adds nothing.
+    With several labels it is summed over the classes of an item; an item without labels adds nothing to it. (In the
+    sigmoid form of the optional cross-entropy such an item is a negative of every class.)
 
     With `update_every` a target becomes the majority of the codes of its class, bit by bit. Where the released code
     makes a tie 0 and a class without items NaN, the bit stays as it was here.
@@ -75,7 +82,11 @@ class DPN(CodebookMethod):
             self.last_labels[batch.index] = batch.labels > 0
         terms = {"polarisation": polarisation(batch.logits, batch.labels, self.book, self.recipe.margin)}
         if self.classifier is not None:
-            entropy = softmax_cross_entropy(self.classifier(batch.features), batch.labels)
+            scores = self.classifier(batch.features)
+            if self.task.multi_label and self.recipe.multi_label_loss == "sigmoid":
+                entropy = F.binary_cross_entropy_with_logits(scores, batch.labels)
+            else:
+                entropy = softmax_cross_entropy(scores, batch.labels)
             terms["classification"] = self.recipe.classification * entropy
         if self.recipe.regularisation:
             terms["regularisation"] = self.recipe.regularisation * batch.logits.square().mean()

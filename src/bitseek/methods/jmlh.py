@@ -6,13 +6,12 @@ Shen, Qin, Chen, Liu, Zhu, Shao, "Embarrassingly Simple Binary Representation Le
 import math
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from bitseek.methods._base import Batch, Card
-from bitseek.methods._losses import straight_through
+from bitseek.methods._losses import random_bits
 from bitseek.methods._recipe import BatchSize, Recipe
 from bitseek.methods._supervised import ClassifierMethod
 
@@ -56,11 +55,7 @@ class JMLH(ClassifierMethod):
 
     def neurons(self, logits: Tensor) -> Tensor:
         """Z ∈ {0, 1} forward, p = σ(u) backward, (b, K)."""
-        p = logits.sigmoid()
-        threshold = torch.full_like(p, 0.5)
-        if self.training and self.recipe.noise == "uniform":
-            threshold = torch.rand(p.shape, dtype=p.dtype).to(p.device)  # on the CPU: the same on every device
-        return straight_through(p, (p >= threshold).to(p.dtype))
+        return random_bits(logits, draw=self.training and self.recipe.noise == "uniform")
 
 
 def information(logits: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bitseek.codes import signs
 from bitseek.methods._base import Batch, Card
-from bitseek.methods._losses import distance_to_signs, softmax_cross_entropy
+from bitseek.methods._losses import distance_to_signs, softmax_cross_entropy, with_margin
 from bitseek.methods._recipe import Augment
 from bitseek.methods._supervised import CodebookMethod, CodebookRecipe
 from bitseek.models import BatchNormHead
@@ -61,18 +61,13 @@ class OrthoHash(CodebookMethod):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The cosine (or angular) margin loss, and the quantisation term where it has a weight."""
         scale = self.task.bits**0.5 if self.recipe.scale == "sqrt" else self.recipe.scale
-        scores = scale * self._with_margin(cosine(batch.logits, self.book), batch.labels)
+        cosines = cosine(batch.logits, self.book)
+        scores = scale * with_margin(cosines, self.recipe.margin * batch.labels, self.recipe.margin_type)
         terms = {"cosine": self._classify(scores, batch.labels)}
         if self.recipe.quantisation:
             error = quantisation_error(batch.logits, self.recipe.quantisation_type)
             terms["quantisation"] = self.recipe.quantisation * error
         return terms
-
-    def _with_margin(self, cosines: Tensor, labels: Tensor) -> Tensor:
-        margin = self.recipe.margin * labels
-        if self.recipe.margin_type == "cos":
-            return cosines - margin
-        return torch.cos(torch.acos(cosines.clamp(-0.99999, 0.99999)) + margin)
 
     def _classify(self, scores: Tensor, labels: Tensor) -> Tensor:
         if not self.task.multi_label or self.recipe.multi_label_loss == "softmax":
