@@ -24,9 +24,9 @@ import torch
 from PIL import Image
 
 from bitseek.data import load_protocol
-from bitseek.images import Paths
+from bitseek.images import Paths, Preprocess, batches
 from bitseek.methods import METHODS
-from bitseek.models import Loader, Preprocess, build_backbone, in_batches
+from bitseek.models import build_backbone
 from bitseek.runs import Hasher, RunConfig, encode_features
 from record import record
 
@@ -71,8 +71,8 @@ def _png(hasher: Hasher, cifar: np.ndarray, folder: Path, n: int, rounds: int) -
         for i in range(count):
             Image.fromarray(cifar[i]).save(folder / str(count) / f"{i:05d}.png")
     paths = sorted((folder / str(n)).iterdir())
-    preprocess, batches = hasher.backbone.preprocess, in_batches(np.arange(n), 64)
-    ready = [batch for _, batch in Loader(Paths(Path(), tuple(map(str, paths))), preprocess).batches(batches)]
+    images = Paths(Path(), tuple(map(str, paths)))
+    ready = [batch for _, batch in batches(images, hasher.preprocess, unreadable={})]
 
     def bare() -> None:
         for batch in ready:

@@ -17,7 +17,7 @@ import torch
 
 from bitseek.data import load_protocol
 from bitseek.methods import Batch, make_recipe, method_class
-from bitseek.models import augment
+from bitseek.models import Draws, augment
 from bitseek.runs import Hasher, RunConfig
 from bitseek.training import pick_backbone
 from bitseek.training._checkpoint import Recorder
@@ -53,12 +53,12 @@ def main() -> None:
     trainer = Loop(method, Hasher(backbone, method.head, 64, config=config), items, Recorder(None))
     trainer.generators = [torch.default_generator]
 
-    generator = torch.Generator().manual_seed(0)
+    draws = Draws(torch.Generator().manual_seed(0), arguments.batch_size)
     batches = []
     order = np.random.default_rng(0).permutation(len(train))[: len(train) - len(train) % arguments.batch_size]
     for positions in order.reshape(-1, arguments.batch_size):
         ((_, images),) = trainer.loader.batches([train[positions]])
-        ready = augment(images, "crop", backbone.preprocess, generator, mirror=data.pool.mirror)
+        ready = augment(images, "crop", backbone.preprocess, draws, mirror=data.pool.mirror)
         labels = torch.from_numpy(data.pool.labels.multi_hot(train[positions])).float()
         batches.append((ready.contiguous(memory_format=torch.channels_last), labels, torch.from_numpy(positions)))
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from bitseek.errors import BitseekError as BitseekError
     from bitseek.evaluation import evaluate as evaluate
     from bitseek.index import HammingIndex as HammingIndex
+    from bitseek.portable import load as load
     from bitseek.runs import Hasher as Hasher
-    from bitseek.runs import load as load
     from bitseek.training import train as train
 
 __version__ = "0.1.0"
@@ -28,7 +28,7 @@ _HOME = {
     "HammingIndex": "index",
     "Hasher": "runs",
     "evaluate": "evaluation",
-    "load": "runs",
+    "load": "portable",
     "load_protocol": "data",
     "train": "training",
 }

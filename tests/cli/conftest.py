@@ -1,6 +1,8 @@
 """Commands as a user meets them, and runs and images that several tests need."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 
 from bitseek.cli import main
+from bitseek.runs import load
 
 
 class Outcome(NamedTuple):
@@ -67,6 +70,19 @@ def trained(tmp_path_factory):
         "--out", str(folder), "--set", "margin=0.3", "codebook=spread", "--precision", "fp32", "--json",
     ])  # fmt: skip
     return folder
+
+
+@pytest.fixture(scope="session")
+def exported(trained, tmp_path_factory):
+    """The run as an ONNX file, made by a process of its own."""
+    file = tmp_path_factory.mktemp("exported") / "model.onnx"
+    code = f"from bitseek.cli import main\nmain(['export', {str(trained)!r}, {str(file)!r}, '--json'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    value = json.loads(done.stdout)
+    assert value["bits"] == 24 and value["bytes"] == file.stat().st_size
+    assert value["fingerprint"] == load(trained).fingerprint + "+onnx"
+    return file
 
 
 @pytest.fixture(scope="session")

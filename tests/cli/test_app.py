@@ -51,8 +51,21 @@ def test_every_command_has_json():
         (["report", ".", "--sample", "0"], "at least 1 item"),
         (["encode", ".", "absent", "--out", "c.npz"], "no file or folder absent"),
         (["index", "c", "."], "--model RUN"),
+        (["index", "c", ".", "--model", "absent"], "absent"),
         (["search", "c", "x.png"], "is not a collection"),
         (["search"], "COLLECTION"),
+        (["search", "c", "x.png", "--rerank", "luck"], "luck"),
+        (["remove", "c", "1"], "is not a collection"),
+        (["remove", "c"], "ITEMS"),
+        (["dedup", "c"], "is not a collection"),
+        (["dedup", "c", "--linkage", "average"], "average"),
+        (["verify", "c"], "is not a collection"),
+        (["serve", "c"], "is not a collection"),
+        (["open", "c"], "no folder c"),
+        (["open"], "FOLDER"),
+        (["export", "c", "model.onnx"], "c"),
+        (["export", "c", "codes.npz"], "FILE.onnx"),
+        (["doctor", "me"], "me"),
         (["convert", "a", "b", "--from", "tape"], "tape"),
         (["serch"], "serch"),
     ],
@@ -65,6 +78,14 @@ def test_bad_input_is_answered_in_one_sentence_and_leaves_nothing(arguments, mes
 
 def test_a_name_with_a_newline_does_not_break_the_sentence(bitseek):
     assert bitseek.refusal("evaluate", "no\nrun\x1b[2J").startswith("no run\\x1b[2J is not a run folder")
+
+
+def test_shells_complete_the_commands():
+    """cyclopts' own scripts, which name every command."""
+    for shell in ("bash", "zsh", "fish"):
+        script = app.generate_completion(shell=shell)
+        assert all(name in script for name in COMMANDS), shell
+    assert "--install-completion" in list(app)
 
 
 def run_program(code: str, **options) -> subprocess.CompletedProcess[str]:

@@ -1,14 +1,18 @@
-"""encode, index, search: images of one's own."""
+"""index, search, remove: images of one's own."""
 
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from bitseek.codes import Codes
+from bitseek.collection import Collection
 from bitseek.runs import load
 
 
@@ -26,100 +30,126 @@ def indexed(bitseek, trained, photos, tmp_path):
     return tmp_path / "collection"
 
 
-def test_encode_is_what_python_does(trained, photos, bitseek, tmp_path):
-    images = sorted(photos.rglob("*.png"))
-    (photos / "broken.png").write_bytes(images[0].read_bytes()[:40])
-    status, out, err = bitseek.run("encode", trained, photos, "--out", tmp_path / "c.npz")
-    assert status == 0 and out == f"{tmp_path / 'c.npz'}: 30 codes of 24 bits\n"
-    assert "1 images could not be read" in err and "broken.png" in err
-    hasher = load(trained)
-    codes = Codes.load(tmp_path / "c.npz")
-    with np.load(tmp_path / "c.npz") as file:
-        assert sorted(file["paths"].tolist()) == [str(image) for image in images]
-        assert str(file["fingerprint"]) == hasher.fingerprint
-        assert codes == hasher.encode(file["paths"].tolist())
-    value = bitseek.answer("encode", trained, *images[:2], "--out", tmp_path / "two.npz")
-    assert (value["items"], value["bits"], value["unreadable"]) == (2, 24, [])
-
-
-def test_encode_says_what_is_wrong(trained, bitseek, tmp_path):
-    out = tmp_path / "c.npz"
-    (tmp_path / "empty").mkdir()
-    assert "there are no images in" in bitseek.refusal("encode", trained, tmp_path / "empty", "--out", out)
-    (tmp_path / "bad.png").write_bytes(b"no image")
-    assert "nothing was written" in bitseek.refusal("encode", trained, tmp_path / "bad.png", "--out", out)
-    assert not out.exists()
+def paths_of(hits):
+    return [hit["item"]["path"] for hit in hits]
 
 
 def test_index_and_search(indexed, photos, trained, bitseek):
     query = sorted(photos.rglob("*.png"))[4]
     (found,) = bitseek.answer("search", indexed, query, "-k", "3")
     assert [hit["distance"] for hit in found["hits"]] == sorted(hit["distance"] for hit in found["hits"])
-    assert len(found["hits"]) == 3 and found["hits"][0]["distance"] == 0
-    assert found["code"] == load(trained).encode([query]).hex()[0]
+    assert len(found["hits"]) == 3 and found["hits"][0]["distance"] == 0 and found["query"] == str(query)
+    item = next(hit["item"] for hit in found["hits"] if hit["item"]["path"] == str(query))
+    assert item["code"] == load(trained).encode([query]).hex()[0] and item["label"] == query.parent.name
     lines = bitseek.text("search", indexed, query).splitlines()
-    assert lines[0] == str(query) and lines[1].split() == ["distance", "image"] and len(lines) == 12
+    assert lines[0] == str(query) and lines[1].split() == ["distance", "label", "image"] and len(lines) == 12
     assert any(line.endswith(str(query)) for line in lines[2:])
 
     sorted(photos.rglob("*.png"))[0].unlink()
     Image.fromarray(np.full((8, 8), 200, np.uint8)).save(sorted(photos.rglob("*.png"))[1])
     (photos / "bad.jpg").write_bytes(b"no image")
-    again = bitseek.answer("index", indexed, photos)
-    assert (again["items"], again["added"], again["unchanged"], again["removed"]) == (29, 1, 28, 1)
-    assert list(again["unreadable"]) == [str(photos / "bad.jpg")]
-    assert bitseek.text("index", indexed, photos).endswith(
-        "29 images (0 encoded, 29 unchanged, 0 removed, 1 unreadable)\n"
+    moved = sorted(photos.rglob("*.png"))[5]
+    moved.rename(photos / "moved.png")
+    status, out, err = bitseek.run("index", indexed, photos, "--json")
+    again = json.loads(out)
+    assert (again["items"], again["added"], again["moved"], again["unchanged"]) == (29, 1, 1, 27) and status == 0
+    assert list(again["unreadable"]) == [str(photos / "bad.jpg")] and "bad.jpg" in err
+    assert bitseek.text("index", indexed).endswith(
+        "29 images (0 encoded, 0 moved, 29 unchanged, 0 removed, 1 unreadable)\n"
     )
 
 
-def test_index_and_search_say_what_is_wrong(indexed, photos, bitseek, tmp_path):
+def test_all_ways_to_search(indexed, photos, bitseek):
+    """By an item's path or number, by code, within a radius, with a label: each against the codes themselves."""
+    with Collection.open(indexed) as opened:
+        items, codes = opened.items(), opened.codes
+    one = items[7]
+    distances = [(bin(int(one.code, 16) ^ int(other.code, 16)).count("1"), other.id) for other in items]
+    assert codes.bits == 24
+    expected = [id for _, id in sorted(distances)]
+    for way in (["--like", one.path], ["--like", one.id], ["--code", one.code], [one.path]):
+        (found,) = bitseek.answer("search", indexed, *way, "-k", 30)
+        assert [hit["item"]["id"] for hit in found["hits"]] == expected, way
+    (near,) = bitseek.answer("search", indexed, one.path, "--radius", 6)
+    assert [hit["item"]["id"] for hit in near["hits"]] == [id for d, id in sorted(distances) if d <= 6]
+    (alike,) = bitseek.answer("search", indexed, one.path, "--label", one.label)
+    assert {hit["item"]["label"] for hit in alike["hits"]} == {one.label}
+    assert len(alike["hits"]) == sum(item.label == one.label for item in items)
+    two = bitseek.answer("search", indexed, items[0].path, items[1].path, "-k", 1)
+    assert [each["query"] for each in two] == [items[0].path, items[1].path]
+    (ranked,) = bitseek.answer("search", indexed, one.path, "--rerank", "logits")
+    scores = [hit["score"] for hit in ranked["hits"]]
+    assert scores == sorted(scores, reverse=True) and "score" in bitseek.text(
+        "search", indexed, one.path, "--rerank", "logits"
+    )
+    far = bitseek.text("search", indexed, "--code", f"{int(one.code, 16) ^ 0xFFFFFF:06x}", "--radius", 0)
+    assert far.endswith("nothing is that near\n")
+
+
+def test_index_and_search_say_what_is_wrong(indexed, photos, bitseek, tmp_path, trained):
     good = next(photos.rglob("*.png"))
     assert "absent.png" in bitseek.refusal("search", indexed, tmp_path / "absent.png")
     (tmp_path / "bad.png").write_bytes(b"no")
     assert "bad.png" in bitseek.refusal("search", indexed, tmp_path / "bad.png")
-    assert "k" in bitseek.refusal("search", indexed, good, "-k", "0")
+    assert "k is" in bitseek.refusal("search", indexed, good, "-k", "0")
+    assert "radius" in bitseek.refusal("search", indexed, good, "--radius", "-1")
+    assert "label" in bitseek.refusal("search", indexed, good, "--label", "nolabel")
+    assert "one of three" in bitseek.refusal("search", indexed)
+    assert "one of three" in bitseek.refusal("search", indexed, good, "--like", "1")
+    assert "no item" in bitseek.refusal("search", indexed, "--like", "absent.png")
+    assert "no item 99" in bitseek.refusal("search", indexed, "--like", "99")
+    assert "zz" in bitseek.refusal("search", indexed, "--code", "zz")
+    assert "keeps no features" in bitseek.refusal("search", indexed, good, "--rerank", "features")
+    assert "from the beginning" in bitseek.refusal("index", indexed, "--features")
+    assert "which folders" in bitseek.refusal("index", tmp_path / "new", "--model", trained)
+    assert "absent" in bitseek.refusal("index", indexed, tmp_path / "absent")
     other = tmp_path / "other"
     bitseek.answer("train", "lsh", "digits", "--bits", "24", "--out", other, "--no-evaluate")
     for command in ("search", "index"):
-        message = bitseek.refusal(command, indexed, good, "--model", other)
-        assert "were made by model" in message and "make a new collection" in message
+        message = bitseek.refusal(
+            command, indexed, tmp_path / "bad.png" if command == "search" else good, "--model", other
+        )
+        assert "made by model" in message, message
+    assert not (tmp_path / "new").exists()
 
 
-def test_a_moved_model_is_remembered(indexed, trained, photos, bitseek, tmp_path):
-    """Bug 19."""
-    other = tmp_path / "c"
-    shutil.copytree(trained, tmp_path / "first")
-    bitseek.answer("index", other, photos, "--model", tmp_path / "first")
-    (tmp_path / "first").rename(tmp_path / "second")
+def test_the_model_lies_with_the_collection(indexed, trained, photos, bitseek, tmp_path):
+    """Bug 19: a moved run folder broke every command, and --model had to be given each time."""
+    shutil.copytree(trained, tmp_path / "run")
+    bitseek.answer("index", tmp_path / "c", photos, "--model", tmp_path / "run")
+    shutil.rmtree(tmp_path / "run")
+    Image.fromarray(np.full((8, 8), 200, np.uint8)).save(tmp_path / "query.png")
+    assert bitseek.answer("search", tmp_path / "c", tmp_path / "query.png")[0]["hits"]
+    shutil.copy(tmp_path / "query.png", photos / "new.png")
+    assert bitseek.answer("index", tmp_path / "c")["added"] == 1
+
+
+def test_features_are_kept_if_wanted(trained, photos, bitseek, tmp_path):
+    bitseek.answer("index", tmp_path / "c", photos, "--model", trained, "--features")
     query = next(photos.rglob("*.png"))
-    assert f"the hasher is not in {tmp_path / 'first'} any more" in bitseek.refusal("search", other, query)
-    assert bitseek.answer("search", other, query, "--model", tmp_path / "second")
-    bitseek.answer("index", other, photos, "--model", tmp_path / "second")
-    assert bitseek.answer("search", other, query)[0]["hits"]
-    shutil.rmtree(tmp_path / "second")  # with nothing to encode, the hasher is not even looked for
-    assert bitseek.answer("index", other, photos)["unchanged"] == 30
+    (found,) = bitseek.answer("search", tmp_path / "c", query, "--rerank", "features", "-k", "5")
+    assert found["hits"][0]["score"] == pytest.approx(1, abs=1e-3) and paths_of(found["hits"])[0] == str(query)
 
 
 def test_names_that_are_not_utf_8(trained, photos, bitseek, tmp_path):
     """Bug 17: one aborted the command, and the images encoded with it were lost."""
     image = next(photos.rglob("*.png")).read_bytes()
-    names = [b"caf\xe9.png", b"two\nlines.png", "日本.png".encode()]
+    names = [b"caf\xe9.png", b"two\nlines.png", "日本.png".encode(), b"quotes\"'`$(x).png", b" -k.png"]
     for name in names:
         (photos / os.fsdecode(name)).write_bytes(image)
     (photos / os.fsdecode(b"b\xe4d.png")).write_bytes(b"no image")
     status, out, err = bitseek.run("index", tmp_path / "c", photos, "--model", trained)
-    assert status == 0 and "33 images (33 encoded, 0 unchanged, 0 removed, 1 unreadable)" in out
+    assert status == 0 and "35 images (35 encoded, 0 moved, 0 unchanged, 0 removed, 1 unreadable)" in out
     assert r"b\xe4d.png" in err
-    status, out, _ = bitseek.run("search", tmp_path / "c", photos / os.fsdecode(names[0]), "-k", "33", "--json")
-    paths = {os.fsencode(hit["path"]) for hit in json.loads(out)[0]["hits"]}
+    status, out, _ = bitseek.run("search", tmp_path / "c", photos / os.fsdecode(names[0]), "-k", "35", "--json")
+    paths = {os.fsencode(hit["item"]["path"]) for hit in json.loads(out)[0]["hits"]}
     assert {os.fsencode(photos) + b"/" + name for name in names} <= paths
-    lines = bitseek.text("search", tmp_path / "c", photos / os.fsdecode(names[1]), "-k", "33").splitlines()
-    assert len(lines) == 35 and r"two\nlines.png" in lines[0]
+    lines = bitseek.text("search", tmp_path / "c", photos / os.fsdecode(names[1]), "-k", "35").splitlines()
+    assert len(lines) == 37 and r"two\nlines.png" in lines[0]
     assert sum(r"caf\xe9.png" in line for line in lines[2:]) == 1
-    value = bitseek.answer("encode", trained, photos, "--out", tmp_path / "codes.npz")
-    assert value["items"] == 33
-    with np.load(tmp_path / "codes.npz") as file:
-        assert os.fsencode(photos) + b"/" + names[0] in {os.fsencode(path) for path in file["paths"].tolist()}
+    for name in names:
+        assert bitseek.answer("remove", tmp_path / "c", photos / os.fsdecode(name))["removed"]
+    assert bitseek.answer("index", tmp_path / "c")["items"] == 30
 
 
 def test_a_first_index_that_fails_leaves_nothing(trained, photos, bitseek, tmp_path):
@@ -129,6 +159,31 @@ def test_a_first_index_that_fails_leaves_nothing(trained, photos, bitseek, tmp_p
     assert "is not a run folder" in bitseek.refusal("index", new, photos, "--model", tmp_path)
     assert not new.exists()
     assert bitseek.answer("index", new, photos, "--model", trained)["items"] == 30
+
+
+def test_removed_items_stay_away_until_their_file_changes(indexed, photos, bitseek):
+    first, second = sorted(photos.rglob("*.png"))[:2]
+    with Collection.open(indexed) as opened:
+        number = opened.find(second).id
+    assert bitseek.text("remove", indexed, first, number).endswith("2 removed, 28 images left\n")
+    assert bitseek.answer("index", indexed)["items"] == 28
+    (found,) = bitseek.answer("search", indexed, first, "-k", "30")
+    assert not {str(first), str(second)} & set(paths_of(found["hits"]))
+    assert first.exists() and second.exists()
+    assert "is no item" in bitseek.refusal("remove", indexed, first)
+    Image.fromarray(np.full((8, 8), 130, np.uint8)).save(first)
+    assert bitseek.answer("index", indexed)["items"] == 29
+
+
+def test_a_folder_is_forgotten(indexed, photos, bitseek, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.fromarray(np.full((8, 8), 130, np.uint8)).save(other / "a.png")
+    bitseek.answer("index", indexed, other)
+    shutil.rmtree(other)
+    assert "other" in bitseek.refusal("index", indexed)
+    assert bitseek.answer("remove", indexed, other)["items"] == 30
+    assert bitseek.answer("index", indexed)["items"] == 30
 
 
 def test_a_run_on_features_of_images_indexes_images(bitseek, photos, tmp_path):
@@ -143,7 +198,7 @@ def test_a_run_on_features_of_images_indexes_images(bitseek, photos, tmp_path):
     assert found["hits"][0]["distance"] == 0
 
 
-def test_a_run_on_bare_features_says_why_it_cannot_index_images(bitseek, photos, tmp_path):
+def test_a_run_on_bare_features_says_why_it_cannot_index_images(bitseek, photos, tmp_path, unchecked):
     rng = np.random.default_rng(0)
     roles = {"train": np.arange(60), "query": np.arange(60, 70), "database": np.arange(60)}
     features = rng.standard_normal((70, 8), dtype=np.float32)
@@ -154,3 +209,89 @@ def test_a_run_on_bare_features_says_why_it_cannot_index_images(bitseek, photos,
     assert "takes features, not images" in bitseek.refusal(
         "encode", tmp_path / "run", photos, "--out", tmp_path / "codes.npz"
     )
+
+
+@pytest.fixture
+def program():
+    """Starts Python programs beside this one, and ends those that are left."""
+    started = []
+
+    def start(code: str) -> "subprocess.Popen[str]":
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen([sys.executable, "-c", code], **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_ctrl_c_keeps_what_is_done(trained, bitseek, tmp_path, program):
+    """Stopped in the middle of an update, whose encoder is slowed so that there is a middle."""
+    photos = tmp_path / "many"
+    rng = np.random.default_rng(0)
+    for i in range(600):
+        place = photos / f"{i:03d}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(place)
+    code = f"""
+import time
+from bitseek.runs import Hasher
+right = Hasher.logits_of
+Hasher.logits_of = lambda self, squares: (time.sleep(0.5), right(self, squares))[1]
+from bitseek.cli import main
+main(["index", {str(tmp_path / "c")!r}, {str(photos)!r}, "--model", {str(trained)!r}, "--threads", "1"])
+"""
+    process = program(code)
+    lines = []
+    while not any("encoding" in line and "/600" in line and not line.startswith("encoding  0/") for line in lines):
+        lines.append(process.stderr.readline())
+        assert lines[-1], "".join(lines)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130 and out == "", err
+    sentence = err.strip().splitlines()[-1]
+    assert sentence.startswith("bitseek: stopped; ") and sentence.endswith("goes on from there")
+    with Collection.open(tmp_path / "c") as opened:
+        kept = len(opened)
+        hasher = load(trained)
+        assert opened.codes == hasher.encode([item.path for item in opened.items()])
+    assert 0 < kept < 600 and f" {kept} images" in sentence
+    rest = bitseek.answer("index", tmp_path / "c")
+    assert (rest["added"], rest["unchanged"], rest["items"]) == (600 - kept, kept, 600)
+
+
+def test_a_second_writer_is_told_who_holds_it_or_waits(indexed, bitseek, photos, program):
+    code = f"""
+import sys, time
+from bitseek.collection import Collection
+with Collection.open({str(indexed)!r}) as opened:
+    opened.update(progress=lambda now: (print(now.what, flush=True), time.sleep(3)))
+"""
+    Image.fromarray(np.full((8, 8), 130, np.uint8)).save(photos / "new.png")
+    process = program(code)
+    assert process.stdout.readline()
+    message = bitseek.refusal("index", indexed)
+    assert f"process {process.pid}" in message and "try again" in message
+    assert len(bitseek.answer("search", indexed, next(photos.rglob("*/*.png")))[0]["hits"]) == 10
+    began = time.monotonic()
+    value = bitseek.answer("index", indexed, "--wait", "120")
+    assert time.monotonic() - began < 120 and (value["items"], value["added"]) == (31, 0)
+    assert process.wait(60) == 0
+
+
+def test_nothing_heavy_is_imported_where_nothing_is_encoded(indexed, program):
+    """An index without changes, and a search for an item or by a code."""
+    with Collection.open(indexed) as opened:
+        code = opened.item(3).code
+    heavy = {"torch", "timm", "torchvision", "numba", "scipy", "onnxruntime", "fastapi", "sklearn"}
+    for arguments in (["index", str(indexed)], ["search", str(indexed), "--like", "3"],
+                      ["search", str(indexed), "--code", code, "--radius", "4", "--json"],
+                      ["remove", str(indexed), "3"]):  # fmt: skip
+        process = program(
+            f"import sys\nfrom bitseek.cli import main\nmain({arguments!r})\n"
+            f"print(sorted({heavy!r} & set(sys.modules)), file=sys.stderr)"
+        )
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0 and out and err.strip().splitlines()[-1] == "[]", err

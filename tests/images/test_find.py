@@ -1,5 +1,8 @@
+import inspect
 import io
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bitseek.errors import BitseekError, ImageError
-from bitseek.images import decode, decode_many, find_images, printable
+from bitseek.images import IMAGE_EXTENSIONS, decode, decode_many, find_images, printable, walk
 
 buffer = io.BytesIO()
 Image.new("RGB", (1, 1)).save(buffer, "PNG")
@@ -72,6 +75,74 @@ def test_one_name_that_is_not_utf_8_is_no_reason_to_stop(tmp_path):
     assert [printable(path.name) for path in found] == [r"caf\xe9.png", r"new\nline.png", "plain.png"]
     with pytest.raises(ImageError, match=r"no file or folder .*b\\xffc"):
         find_images(os.fsencode(tmp_path) + b"/b\xffc")
+
+
+def by_hand(folder, inside=None):
+    """What `walk` shall find: each folder listed and sorted, recursively."""
+    inside = inside or folder.resolve()
+    for path in sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name)):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from by_hand(path, inside)
+        elif path.suffix.lower() not in IMAGE_EXTENSIONS:
+            continue
+        elif not path.is_symlink() or (path.is_file() and path.resolve().is_relative_to(inside)):
+            yield path
+
+
+PARTS = st.sampled_from([b"a", b"b", b"a.b", b"A", b"\xff", "ü".encode(), b" ", b"-", b".c", b"a\nb", b"x.png"])
+NAMES = st.sampled_from(
+    [b"1.png", b"2.JPG", b"10.webp", b"a.txt", b".x.png", b"png", b"\xe9.gif", b"a.png", b"b.tar.gz"]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tree=st.dictionaries(st.lists(PARTS, max_size=3).map(tuple), st.sets(NAMES, max_size=4), max_size=6))
+def test_walk_finds_what_listing_by_hand_finds_with_its_stat(tmp_path_factory, tree):
+    folder = tmp_path_factory.mktemp("tree")
+    for parts, names in tree.items():
+        place = folder.joinpath(*map(os.fsdecode, parts))
+        place.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if not (place / os.fsdecode(name)).exists():
+                (place / os.fsdecode(name)).write_bytes(name * len(parts))
+    (folder / "z.png").symlink_to("nothing")
+    (folder / "y.png").symlink_to(folder.parent)
+    expected = list(by_hand(folder))
+    found = list(walk(folder))
+    assert [name for name, _ in found] == [os.fsencode(path.relative_to(folder)) for path in expected]
+    assert [status for _, status in found] == [path.stat() for path in expected]
+    assert find_images(folder) == expected
+    assert found == list(walk(str(folder))) == list(walk(os.fsencode(folder) + b"/"))
+
+
+def test_walk_of_what_is_no_folder_and_of_a_deep_one(tmp_path):
+    (tmp_path / "a.png").touch()
+    for path in (tmp_path / "a.png", tmp_path / "absent"):
+        with pytest.raises(ImageError, match="there is no folder"):
+            list(walk(path))
+    deep = tmp_path.joinpath(*["d"] * 200)
+    deep.mkdir(parents=True)
+    (deep / "b.png").touch()
+    limit = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(len(inspect.stack()) + 100)
+        found = list(walk(tmp_path))
+    finally:
+        sys.setrecursionlimit(limit)
+    assert [name for name, _ in found] == [b"a.png", b"d/" * 200 + b"b.png"]
+
+
+def test_walk_leaves_out_what_is_deleted_meanwhile(tmp_path):
+    for name in ("a.png", "b.png", "c/d.png", "e.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = walk(tmp_path)
+    assert next(found)[0] == b"a.png"
+    (tmp_path / "b.png").unlink()
+    shutil.rmtree(tmp_path / "c")
+    assert [name for name, _ in found] == [b"e.png"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError, RunError
-from bitseek.index import HammingIndex, _store
+from bitseek.index import HammingIndex, _arrays
 
 
 def some_codes(n=3000, bits=64, seed=0):
@@ -99,7 +99,7 @@ def test_absent_and_newer(tmp_path):
     manifest = json.loads((tmp_path / "index.json").read_text())
     manifest["version"] = 99
     del manifest["sum"]
-    manifest["sum"] = _store._sum(json.dumps(manifest, sort_keys=True).encode())
+    manifest["sum"] = _arrays._sum(json.dumps(manifest, sort_keys=True).encode())
     (tmp_path / "index.json").write_text(json.dumps(manifest))
     with pytest.raises(RunError, match="format 99"):
         HammingIndex.open(tmp_path)
@@ -118,12 +118,14 @@ def damage(path, how):
         content[-4096:] = bytes(4096)
     elif how == "header":
         content[:16] = bytes(16)
+    elif how == "empty":
+        content = b""
     path.write_bytes(content)
     if how == "gone":
         path.unlink()
 
 
-@pytest.mark.parametrize("how", ["cut off", "one bit", "zeros", "header", "gone"])
+@pytest.mark.parametrize("how", ["cut off", "one bit", "zeros", "header", "empty", "gone"])
 @pytest.mark.parametrize("what", ["codes", "planes", "ids", "starts", "centres", "index.json"])
 def test_damage_is_found(what, how, tmp_path, caplog):
     codes = some_codes()
@@ -146,9 +148,9 @@ def test_damage_is_found(what, how, tmp_path, caplog):
 
 
 def test_large_files_are_checked_in_part_or_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(_store, "_BLOCK", 1 << 10)
-    monkeypatch.setattr(_store, "_READ_WHOLE", 1 << 12)
-    monkeypatch.setattr(_store, "_BLOCKS_BETWEEN", 2)
+    monkeypatch.setattr(_arrays, "_BLOCK", 1 << 10)
+    monkeypatch.setattr(_arrays, "_READ_WHOLE", 1 << 12)
+    monkeypatch.setattr(_arrays, "_BLOCKS_BETWEEN", 2)
     HammingIndex(some_codes()).save(tmp_path)
     (path,) = tmp_path.glob("codes-*")
     content = bytearray(path.read_bytes())
@@ -281,7 +283,7 @@ class TestFilesOfTheUser:
         for entry in manifest["files"].values():
             entry["name"] = f"../other/{entry['name']}"
         del manifest["sum"]
-        manifest["sum"] = _store._sum(json.dumps(manifest, sort_keys=True).encode())
+        manifest["sum"] = _arrays._sum(json.dumps(manifest, sort_keys=True).encode())
         (tmp_path / "index" / "index.json").write_text(json.dumps(manifest))
         with pytest.raises(RunError, match="damaged"):
             HammingIndex.open(tmp_path / "index")

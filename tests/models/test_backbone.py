@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from bitseek.errors import BitseekError, RunError
-from bitseek.models import TORCHVISION, Preprocess, architecture, build_backbone, rebuild_backbone
+from bitseek.images import Preprocess
+from bitseek.models import TORCHVISION, architecture, build_backbone, rebuild_backbone
 
 
 def image_batch(backbone, n=2):

@@ -1,12 +1,12 @@
-"""Whichever way a picture comes in, the backbone sees the same pixels; what cannot be read is left out by name."""
+"""However a picture comes in, training cuts from the same pixels; what cannot be read is left out by name."""
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from bitseek.images import Features, Loose, Paths, Pixels
-from bitseek.models import Loader, Preprocess, in_batches
+from bitseek.images import Features, Loose, Paths, Pixels, Preprocess
+from bitseek.models import Loader
 
 PREPROCESS = Preprocess(size=20, crop=0.8)
 
@@ -15,43 +15,42 @@ def pixels(n=7, height=30, width=26, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, height, width, 3), np.uint8)
 
 
-def loaded(images, preprocess=PREPROCESS, size=3, **options):
-    loader = Loader(images, preprocess, **options)
-    order = list(in_batches(np.arange(len(images)), size))
-    parts = list(loader.batches(iter(order)))
+def saved(folder, array):
+    for i, image in enumerate(array):
+        Image.fromarray(image).save(folder / f"{i}.png")
+    return Paths(folder, tuple(f"{i}.png" for i in range(len(array))))
+
+
+def loaded(images, size=3, **options):
+    loader = Loader(images, PREPROCESS, **options)
+    parts = list(loader.batches(iter(np.array_split(np.arange(len(images)), -(-len(images) // size)))))
     return np.concatenate([ids for ids, _ in parts]), torch.cat([batch for _, batch in parts]), loader
 
 
-@pytest.mark.parametrize("training", [False, True])
-def test_files_pictures_arrays_and_stored_pixels_give_the_same(training, tmp_path):
-    array = pixels()
-    if training:  # files are left at the resized side, so that augmentation can cut from them
-        array = np.stack([np.asarray(Image.fromarray(a).resize((25, 25))) for a in array])
-    for i, image in enumerate(array):
-        Image.fromarray(image).save(tmp_path / f"{i}.png")
-    names = tuple(f"{i}.png" for i in range(len(array)))
-    sources = {
-        "files": Paths(tmp_path, names),
-        "pixels": Pixels(array),
-        "arrays": Loose(tuple(array)),
-        "pictures": Loose(tuple(Image.fromarray(a) for a in array)),
-        "paths": Loose(tuple(str(tmp_path / name) for name in names)),
-    }
-    results = {name: loaded(source, training=training, threads=2) for name, source in sources.items()}
-    for name, (ids, batch, loader) in results.items():
-        assert ids.tolist() == list(range(7)) and not loader.unreadable, name
-        assert batch.dtype == torch.uint8 and torch.equal(batch, results["files"][1]), name
-    side = PREPROCESS.resized if training else PREPROCESS.size
-    assert results["files"][1].shape == (7, 3, side, side)
+@pytest.mark.parametrize("side", [25, 30])
+def test_what_is_decoded_is_resized_and_what_is_stored_keeps_its_size(side, tmp_path):
+    array = pixels(7, side, side)
+    expected = torch.from_numpy(np.stack([PREPROCESS.resize(image) for image in array])).permute(0, 3, 1, 2)
+    for source in (saved(tmp_path, array), Loose(tuple(array)), Loose(tuple(Image.fromarray(a) for a in array))):
+        ids, batch, loader = loaded(source, threads=2)
+        assert ids.tolist() == list(range(7)) and not loader.unreadable
+        assert batch.dtype == torch.uint8 and batch.shape == (7, 3, 25, 25) and torch.equal(batch, expected)
+    ids, batch, _ = loaded(Pixels(array))
+    assert ids.tolist() == list(range(7)) and torch.equal(batch, torch.from_numpy(array).permute(0, 3, 1, 2))
 
 
 def test_grey_pixels_are_three_equal_colours(tmp_path):
-    grey = pixels()[..., 0]
-    for i, image in enumerate(grey):
-        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    grey = pixels(height=25, width=25)[..., 0]
     _, stored, _ = loaded(Pixels(grey))
-    _, files, _ = loaded(Paths(tmp_path, tuple(f"{i}.png" for i in range(len(grey)))))
+    _, files, _ = loaded(saved(tmp_path, grey))
     assert torch.equal(stored, files) and torch.equal(stored[:, 0], stored[:, 1])
+
+
+def test_pixels_too_many_for_the_device_are_the_same(monkeypatch):
+    _, resident, _ = loaded(Pixels(pixels()))
+    monkeypatch.setattr(Loader, "RESIDENT_BYTES", 0)
+    _, sent, _ = loaded(Pixels(pixels()))
+    assert torch.equal(resident, sent)
 
 
 def test_features_and_order():
@@ -64,44 +63,12 @@ def test_features_and_order():
 
 
 def test_what_cannot_be_read_is_left_out_by_name(tmp_path):
-    for i, image in enumerate(pixels(5)):
-        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    images = saved(tmp_path, pixels(5))
     (tmp_path / "1.png").write_bytes(b"no image")
     (tmp_path / "3.png").unlink()
-    ids, batch, loader = loaded(Paths(tmp_path, tuple(f"{i}.png" for i in range(5))), size=2)
+    ids, batch, loader = loaded(images, size=2)
     assert ids.tolist() == [0, 2, 4] and len(batch) == 3
     assert set(loader.unreadable) == {1, 3} and "1.png" in loader.unreadable[1]
     only = Loader(Paths(tmp_path, ("1.png",)), PREPROCESS)
     ((kept, empty),) = only.batches([np.array([0])])
     assert len(kept) == 0 and len(empty) == 0
-
-
-def test_the_order_may_be_endless(tmp_path):
-    Image.fromarray(pixels(1)[0]).save(tmp_path / "a.png")
-
-    def forever():
-        while True:
-            yield np.array([0, 0])
-
-    batches = Loader(Paths(tmp_path, ("a.png",)), PREPROCESS, threads=1).batches(forever())
-    assert [len(next(batches)[0]) for _ in range(5)] == [2] * 5
-    batches.close()
-
-
-def test_large_jpegs_are_decoded_at_no_less_than_twice_the_input(tmp_path):
-    smooth = Image.fromarray(pixels(1, 12, 16)[0]).resize((640, 480), Image.Resampling.BICUBIC)
-    smooth.save(tmp_path / "a.jpg", quality=95)
-    _, batch, _ = loaded(Paths(tmp_path, ("a.jpg",)))
-    with Image.open(tmp_path / "a.jpg") as image:
-        image.draft(None, (PREPROCESS.min_side, PREPROCESS.min_side))
-        drafted = np.array(image)
-    assert min(drafted.shape[:2]) >= 2 * PREPROCESS.size and drafted.shape[0] < 480
-    _, expected, _ = loaded(Loose((drafted,)))
-    assert torch.equal(batch, expected)
-    _, whole, _ = loaded(Loose((np.array(Image.open(tmp_path / "a.jpg")),)))
-    assert (batch.int() - whole.int()).abs().max() <= 12
-
-
-def test_in_batches():
-    assert [part.tolist() for part in in_batches(np.arange(5), 2)] == [[0, 1], [2, 3], [4]]
-    assert list(in_batches(np.arange(0), 2)) == []

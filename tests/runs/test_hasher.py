@@ -1,5 +1,6 @@
 """The hasher: one code for a picture whichever way it comes in, and the same hasher after a way through a folder."""
 
+import hashlib
 import io
 import os
 
@@ -12,7 +13,7 @@ from bitseek.errors import BitseekError, ImageError, RunError, ShapeError
 from bitseek.images import Features, Paths, Pixels
 from bitseek.methods import METHODS
 from bitseek.metrics import bit_balance
-from bitseek.models import BatchNormHead, build_backbone
+from bitseek.models import BatchNormHead, build_backbone, digest_of
 from bitseek.runs import (
     Hasher,
     RunConfig,
@@ -152,6 +153,39 @@ def test_a_head_on_bare_features_says_why_it_takes_no_images():
     assert repr(hasher) == "Hasher(orthohash on toy, features → 8 bits, cpu)"
 
 
+def test_squares_go_through_the_whole_network():
+    hasher, images = a_hasher(), pictures(6)
+    squares = np.stack([hasher.preprocess.square(np.asarray(image)) for image in images])
+    logits, features = hasher.train().logits_of(squares), hasher.features_of(squares)
+    assert not hasher.training and logits.dtype == features.dtype == np.float32
+    np.testing.assert_array_equal(logits, hasher.logits(images))
+    np.testing.assert_allclose(hasher.logits_of(features), logits, atol=1e-6)
+    np.testing.assert_array_equal(hasher.features_of(features), features)
+    by_hand = torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (hasher.preprocess.mean, hasher.preprocess.std))
+    with torch.inference_mode():
+        expected = hasher((by_hand - mean) / std)
+    np.testing.assert_allclose(logits, expected.numpy(), atol=1e-5)
+    squares.flags.writeable = False
+    np.testing.assert_array_equal(hasher.logits_of(squares[::-1])[::-1], logits)
+    assert hasher.logits_of(squares[:0]).shape == (0, 16) and hasher.features_of(squares[:0]).shape == (0, 256)
+
+
+def test_other_arrays_are_no_squares():
+    hasher = a_hasher()
+    for shape, dtype in (
+        ((2, 24, 25, 3), np.uint8), ((2, 3, 24, 24), np.uint8), ((24, 24, 3), np.uint8), ((2, 24, 24), np.uint8),
+        ((2, 24, 24, 3), np.float32), ((2, 256), np.uint8), ((2, 256), np.float64), ((256,), np.float32),
+    ):  # fmt: skip
+        for call in (hasher.logits_of, hasher.features_of):
+            with pytest.raises(ShapeError, match=r"takes squares \(n, 24, 24, 3\) of uint8"):
+                call(np.zeros(shape, dtype))
+    bare = Hasher(None, BatchNormHead(12, 8), 8)
+    for ask in (lambda: bare.preprocess, lambda: bare.logits_of(np.zeros((1, 24, 24, 3), np.uint8))):
+        with pytest.raises(BitseekError, match=r"takes features, not images.*bitseek features"):
+            ask()
+
+
 def test_unreadable_images_are_reported_and_the_rest_is_encoded(tmp_path):
     hasher, images = a_hasher(), pictures(5)
     for i, image in enumerate(images):
@@ -200,6 +234,9 @@ def test_every_methods_head_comes_back(method, tmp_path):
 def test_fingerprints_name_weights_preprocessing_and_length():
     names = {a_hasher().fingerprint, a_hasher(seed=1).fingerprint, a_hasher(size=28).fingerprint}
     assert len(names) == 3 and a_hasher().fingerprint in names
+    preprocess = "Preprocess(size=24, crop=0.8, interpolation='bilinear', mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))"
+    text = f"16 small-cnn {preprocess} {digest_of(a_hasher().state_dict())}"  # as in runs of every version
+    assert hashlib.blake2b(text.encode(), digest_size=8).hexdigest() == a_hasher().fingerprint
 
 
 def test_damage_is_found(tmp_path):

@@ -14,7 +14,7 @@ from bitseek.data import Pool, save_features
 from bitseek.errors import RunError
 from bitseek.images import Loose
 from bitseek.methods import METHODS, Batch, Method
-from bitseek.models import augment, build_backbone, derived_seed, seeded
+from bitseek.models import Draws, augment, build_backbone, derived_seed, seeded
 from bitseek.runs import encode_features
 from bitseek.training import train
 from bitseek.training._loop import codeword_accuracy, finish_step_first
@@ -73,10 +73,9 @@ def by_hand(name, data, seed, **recipe):
             step += 1
             torch.default_generator.manual_seed(derived_seed(seed, "step", step))
             pixels = torch.from_numpy(data.pool.images.rows(data.train[batch]))[:, None].expand(-1, 3, -1, -1)
-            generator = torch.Generator().manual_seed(derived_seed(seed, "augment", step))
+            draws = Draws(torch.Generator().manual_seed(derived_seed(seed, "augment", step)), len(batch))
             views = [
-                augment(pixels, hyper.augment, backbone.preprocess, generator, mirror=False)
-                for _ in range(method.views)
+                augment(pixels, hyper.augment, backbone.preprocess, draws, mirror=False) for _ in range(method.views)
             ]
             inputs = backbone(torch.cat(views).contiguous(memory_format=torch.channels_last))
             terms = method.loss(

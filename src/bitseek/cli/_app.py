@@ -11,27 +11,35 @@ from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
 from bitseek import __version__
+from bitseek.cli._care import dedup, remove, verify
 from bitseek.cli._codes import convert, score
-from bitseek.cli._collection import encode, index, search
+from bitseek.cli._collection import index, search
+from bitseek.cli._doctor import doctor
+from bitseek.cli._encode import encode, export
 from bitseek.cli._evaluate import evaluate, report
 from bitseek.cli._lists import backbones, codebooks, methods, protocols
+from bitseek.cli._open import open_folder
 from bitseek.cli._quickstart import quickstart
 from bitseek.cli._reproduce import reproduce
+from bitseek.cli._serve import serve
 from bitseek.cli._train import features, train
 from bitseek.errors import BitseekError, MissingExtra
 
 app = App(
     name="bitseek",
-    help="Images to compact binary codes, and similar images by Hamming distance.\n\nBegin with: bitseek quickstart",
+    help="Images to compact binary codes, and similar images by Hamming distance.\n\nBegin with: bitseek open FOLDER, "
+    "or bitseek quickstart",
     version=__version__,
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
+app.command(open_folder, name="open")
 for command in (
-    quickstart, train, evaluate, report, score, features, reproduce, encode, index, search, convert, methods, protocols,
-    backbones, codebooks,
+    index, search, serve, dedup, verify, remove, quickstart, train, evaluate, report, score, features, reproduce,
+    encode, export, convert, methods, protocols, backbones, codebooks, doctor,
 ):  # fmt: skip
     app.command(command)
+app.register_install_completion_command(help="Complete the commands of bitseek by the tab key, in this user's shell.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -50,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if (missing := MissingExtra.for_import(error)) is None:
             raise
         _fail(str(missing), 1)
-    except KeyboardInterrupt:
-        _fail("stopped", 130)
+    except KeyboardInterrupt as stop:
+        _fail(str(stop) or "stopped", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

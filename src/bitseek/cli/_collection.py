@@ -1,159 +1,221 @@
-"""Commands for images of one's own: encode, index, search."""
+"""Commands for a collection of images: index, search."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from bitseek.cli._arguments import COMPUTE, Compute, Files, Json
-from bitseek.cli._console import counting, note, show, show_json, show_table
-from bitseek.errors import BitseekError, RunError
+from bitseek.cli._arguments import COMPUTE, Compute, Files, Flag, Json
+from bitseek.cli._console import note_unreadable, say, show, show_json, show_table, updating
+from bitseek.errors import BitseekError, CodeWidthError
 
 if TYPE_CHECKING:
-    from bitseek.runs import Hasher
-
-
-def encode(
-    run: Path,
-    images: Files,
-    /,
-    *,
-    out: Path,
-    compute: Compute = COMPUTE,
-    json: Json = False,
-) -> None:
-    """Write the codes of images to a file.
-
-    The file has `words` and `bits` (read it with `bitseek.Codes.load`), `paths`, and the model's `fingerprint`.
-
-    Example: `bitseek encode runs/my-run photos --out codes.npz`
-
-    Args:
-        run: run folder of the hasher.
-        images: images, and folders of images.
-        out: the .npz file to write.
-    """
-    import numpy as np
-
-    from bitseek._files import free_target, names_in_npz
-    from bitseek.images import find_images
-
-    free_target(out, "a file of codes that encode wrote", lambda file: names_in_npz(file) >= {"words", "fingerprint"})
-    files = find_images(images)
-    if not files:
-        raise BitseekError(f"there are no images in {', '.join(map(str, images))}")
-    hasher = _loader(None, compute)(str(run))
-    unreadable: dict[int, str] = {}
-    with counting("encoding") as progress:
-        codes = hasher.encode(files, threads=compute.threads, progress=progress, unreadable=unreadable)
-    _note_unreadable(list(unreadable.values()))
-    if not len(codes):
-        raise BitseekError("none of the images could be read, so nothing was written")
-    paths = [str(file) for i, file in enumerate(files) if i not in unreadable]
-    codes.save(out, paths=np.array(paths, np.str_), fingerprint=np.str_(hasher.fingerprint))
-    value = {"codes": str(out), "items": len(codes), "bits": codes.bits, "unreadable": list(unreadable.values())}
-    show(value, f"{out}: {len(codes)} codes of {codes.bits} bits", json)
+    from bitseek.collection import Collection, Encoder, Hit, Item, Update
 
 
 def index(
     collection: Path,
-    folders: Files,
+    folders: Files | None = None,
     /,
     *,
-    model: Path | None = None,
+    model: str | None = None,
+    features: Flag = False,
+    codes: Path | None = None,
+    wait: float = 0.0,
     compute: Compute = COMPUTE,
     json: Json = False,
 ) -> None:
     """Make a collection of images searchable, or bring it up to date.
 
-    Only images that are new or were changed are encoded; those that are gone from the folders are taken out. The
-    images themselves are never touched.
+    Only images that are new or were changed are encoded; those that are gone from the folders are taken out, and one
+    that was renamed or moved keeps its code. The images themselves are never touched. Labels are those of a labels.csv
+    in a folder (columns path,label), else the names of its sub-folders.
 
-    Example: `bitseek index my-photos ~/Pictures --model runs/my-run`
+    Example: `bitseek index my-photos ~/Pictures --model runs/my-run`, later `bitseek index my-photos`
 
     Args:
         collection: folder of the collection; it is made if it is not there.
-        folders: images, and folders of images.
-        model: run folder of the hasher; a collection that is there knows its own, and remembers where it is now.
+        folders: images, and folders of images; without any, those that the collection knows.
+        model: run folder, FILE.onnx or org/name of the hub: for a new collection, which keeps a copy of it.
+        features: keep the backbone's features too, for `search --rerank features`; for a new collection.
+        codes: take codes from a file instead of images: what `export` wrote, or another .npz, .parquet or .faiss file
+            of the same model's codes.
+        wait: seconds to wait while another program writes to the collection.
     """
     from bitseek.collection import Collection
 
-    load = _loader(model, compute)
-    if Collection.exists(collection):
-        opened = Collection.open(collection)
-    elif model is not None:
-        opened = Collection.create(collection, hasher=load(""), model=model)
+    is_new = not Collection.exists(collection)
+    if is_new and model is None:
+        raise BitseekError(
+            f"{collection} is a new collection; say which model shall encode it: --model RUN or --model FILE.onnx (or "
+            "let one be fitted to a folder: bitseek open FOLDER)"
+        )
+    if is_new and not folders and codes is None:
+        raise BitseekError(f"{collection} is a new collection; say which folders it shall hold")
+    if features and not is_new:
+        raise BitseekError(f"{collection} is there already; features are kept from the beginning, or not at all")
+    hasher = None if model is None else loader(model, compute)
+    if is_new:
+        assert hasher is not None
+        opened = Collection.create(collection, hasher=hasher(), features=features)
     else:
-        raise BitseekError(f"{collection} is a new collection; say which hasher shall encode it: --model RUN")
-    with opened, counting("indexing") as progress:
-        if model is not None:
-            opened.move_model(model, load(""))
-        done = opened.update(folders, hasher=load, threads=compute.threads, progress=progress)
+        opened = Collection.open(collection)
+    with opened:
+        load = hasher or partial(opened.encoder, compute.device, compute.threads)
+        if hasher is not None and not is_new:
+            _check(opened, hasher())
+        try:
+            with updating() as progress:
+                if codes is None:
+                    done = opened.update(
+                        folders or None, hasher=load, threads=compute.threads, progress=progress, wait=wait
+                    )
+                else:
+                    done = opened.add_codes(codes, progress=progress, wait=wait)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"stopped; {len(opened)} images are indexed and can be found, and the same command goes on from there"
+            ) from None
         items = len(opened)
-    _note_unreadable(list(done.unreadable.values()))
+    note_unreadable(list(done.unreadable.values()))
     show(
         {"collection": str(collection), "items": items, **done._asdict()},
-        f"{collection}: {items} images ({done.added} encoded, {done.unchanged} unchanged, {done.removed} removed, "
-        f"{len(done.unreadable)} unreadable)",
+        f"{collection}: {in_words(items, done)}",
         json,
     )
 
 
 def search(
     collection: Path,
-    images: Files,
+    images: Files | None = None,
     /,
     *,
-    k: Annotated[int, Parameter(name=("-k", "--k"))] = 10,
-    model: Path | None = None,
+    k: Annotated[int | None, Parameter(name=("-k", "--k"))] = None,
+    radius: int | None = None,
+    label: str | None = None,
+    like: str | None = None,
+    code: str | None = None,
+    rerank: Literal["logits", "features"] | None = None,
+    model: str | None = None,
     compute: Compute = COMPUTE,
     json: Json = False,
 ) -> None:
-    """Find the most similar images of a collection.
+    """Find the most similar images of a collection: to images, to one of its own, or to a code.
 
-    Example: `bitseek search my-photos sunset.jpg -k 5`
+    Example: `bitseek search my-photos sunset.jpg -k 5`, `bitseek search my-photos --like 17 --radius 6`
 
     Args:
         collection: folder of the collection.
         images: what to search for.
-        k: how many images to find for each.
-        model: run folder of the hasher, if it is not where it was any more.
+        k: how many images to find for each; by default 10, or with --radius all.
+        radius: only those at most this Hamming distance away.
+        label: only those with this label.
+        like: search for what is like an item of the collection, given by its path or its number.
+        code: search for a code in hexadecimal digits.
+        rerank: order the nearest anew by the query's logits, or by features where the collection keeps them.
+        model: the collection's model as another file, such as the .onnx of its run.
     """
     from bitseek.collection import Collection
 
-    with Collection.open(collection) as source:
-        codes = source.encode(images, hasher=_loader(model, compute), threads=compute.threads)
-        found = source.search(codes, k=k)
+    if (bool(images) + (like is not None) + (code is not None)) != 1:
+        raise BitseekError("a search is for one of three: images, --like ITEM, or --code HEX")
+    with Collection.open(collection) as opened:
+        asked: Any = images
+        if like is not None:
+            asked = [item_of(opened, like)]
+        elif code is not None:
+            from bitseek.codes import Codes
+
+            asked = Codes.from_hex([code], opened.bits)
+        found = opened.search(
+            asked,
+            k=10 if k is None and radius is None else k,
+            radius=radius,
+            label=label,
+            rerank=rerank,
+            hasher=partial(opened.encoder, compute.device, compute.threads)
+            if model is None
+            else loader(model, compute),
+        )
+    names = [like or code] if images is None else [str(image) for image in images]
     if json:
         show_json([
-            {"query": str(image), "code": code, "hits": [hit._asdict() for hit in hits]}
-            for image, code, hits in zip(images, codes.hex(), found, strict=True)
+            {"query": name, "hits": [_as_json(hit) for hit in hits]} for name, hits in zip(names, found, strict=True)
         ])  # fmt: skip
         return
-    for image, hits in zip(images, found, strict=True):
-        show_table([{"distance": hit.distance, "image": hit.path} for hit in hits], str(image))
+    for name, hits in zip(names, found, strict=True):
+        show_table(_rows(hits), name)
+        if not hits:
+            say("nothing is that near" if radius is not None else "there is nothing to find")
 
 
-def _loader(model: Path | None, compute: Compute) -> "Callable[[str], Hasher]":
-    """What loads the hasher of a run folder, once: of `model` if it is given."""
+def loader(model: str, compute: Compute) -> "Callable[[], Encoder]":
+    """What loads a model, once, when it is needed."""
 
     @cache
-    def load(run: str) -> "Hasher":
-        from bitseek.runs import load as load_run
+    def load() -> "Encoder":
+        from bitseek.portable import load as load_model
 
-        if model is None and not Path(run).exists():
-            raise RunError(f"the hasher is not in {run} any more; say where it is now: --model RUN")
-        return load_run(model or run, device=compute.device)
+        return load_model(model, device=compute.device, threads=compute.threads)
 
     return load
 
 
-def _note_unreadable(messages: list[str]) -> None:
-    if messages:
-        from bitseek.images import printable
+def _check(opened: "Collection", encoder: "Encoder") -> None:
+    """Refuse another model than that of the collection, also where there is nothing to encode.
 
-        note(f"{len(messages)} images could not be read and were left out:")
-        for message in messages[:10]:
-            note(f"  {printable(message)}")
+    Raises:
+        CodeWidthError: it is another one.
+    """
+    from bitseek.portable import same_codes
+
+    if not same_codes(encoder.fingerprint, opened.fingerprint):
+        raise CodeWidthError(
+            f"the codes of {opened.folder} were made by model {opened.fingerprint}, not by {encoder.fingerprint}; "
+            "leave out --model, or make a new collection"
+        )
+
+
+def item_of(opened: "Collection", name: str) -> "Item":
+    """The item that a user means: a path, or a number.
+
+    Raises:
+        BitseekError: there is none.
+    """
+    item = opened.find(name) if name else None
+    if item is not None:
+        return item
+    if name.isdecimal():
+        return opened.item(int(name))
+    raise BitseekError(
+        f"{name or 'nothing'} is no item of {opened.folder}: give the path of an indexed image, or a number"
+    )
+
+
+def in_words(items: int, done: "Update") -> str:
+    """What an update did, and what there is now."""
+    return (
+        f"{items} images ({done.added} encoded, {done.moved} moved, {done.unchanged} unchanged, {done.removed} "
+        f"removed, {len(done.unreadable)} unreadable)"
+    )
+
+
+def _as_json(hit: "Hit") -> dict[str, Any]:
+    return {"distance": hit.distance, "score": hit.score, "item": hit.item._asdict()}
+
+
+def _rows(hits: "list[Hit]") -> list[dict[str, Any]]:
+    """The table of some hits, without columns that say nothing."""
+    rows = [
+        {
+            "distance": hit.distance,
+            "score": None if hit.score is None else f"{hit.score:.4f}",
+            "label": hit.item.label,
+            "image": hit.item.path or f"item {hit.item.id}",
+        }
+        for hit in hits
+    ]
+    empty = {name for name in ("score", "label") if all(row[name] is None for row in rows)}
+    return [{name: value for name, value in row.items() if name not in empty} for row in rows]

@@ -6,7 +6,10 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bitseek.collection import Progress
 
 LINE_EVERY = 30
 """Seconds after which long work prints a line at the latest, where there is no terminal for a bar."""
@@ -20,6 +23,16 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """One line that is not part of a result."""
     sys.stderr.write(text + "\n")
+
+
+def note_unreadable(messages: Sequence[str]) -> None:
+    """Say which images were left out, and why; the first ten of them."""
+    if messages:
+        from bitseek.images import printable
+
+        note(f"{len(messages)} images could not be read and were left out:")
+        for message in messages[:10]:
+            note(f"  {printable(message)}")
 
 
 def show_json(value: Any) -> None:
@@ -81,6 +94,18 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def updating() -> Iterator[Callable[["Progress"], None]]:
+    """Progress of an update of a collection."""
+    with _display("finding") as update:
+
+        def step(now: "Progress") -> None:
+            left = "" if now.seconds_left is None else _left(now.seconds_left)
+            update(now.done, now.total, now.what, f"{now.done}/{now.total}  {now.rate:.0f}/s  {left}".rstrip())
+
+        yield step
+
+
+@contextmanager
 def training() -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Progress of a training: called with step, steps, epoch, epochs, terms, images_per_second and seconds_left."""
     with _display("training") as update:
@@ -96,13 +121,13 @@ def training() -> Iterator[Callable[[Mapping[str, Any]], None]]:
 @contextmanager
 def _display(what: str) -> Iterator[Callable[[int, int, str, str], None]]:
     """A bar in a terminal; elsewhere a line at each tenth, and at least every `LINE_EVERY` seconds."""
+    if not sys.stderr.isatty():
+        yield _line_writer()
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _line_writer()
-        return
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[state]}"))
     with Progress(*columns, console=console, refresh_per_second=4) as bar:
         task = bar.add_task(what, total=None, state="")

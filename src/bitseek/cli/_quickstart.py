@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 BITS, QUERIES, HITS = 32, 8, 10
 RECIPE: dict[str, Any] = {"epochs": 30, "batch_size": 64, "lr": 1e-3, "augment": "crop", "codebook": "spread"}
 RUN = ("config.json", "model.safetensors", "metrics.jsonl", "report.json", "README.md", "checkpoint/state.pt")
-COLLECTION = ("items.sqlite", "items.sqlite-journal")
+COLLECTION = (
+    "items.sqlite", "items.sqlite-wal", "items.sqlite-shm", "codes.bin", "thumbnails.sqlite", "writer.lock",
+    "model/config.json", "model/model.safetensors", "model/README.md",
+)  # fmt: skip
 
 
 def quickstart(folder: Path = Path("quickstart"), /, *, json: Json = False) -> None:
@@ -50,8 +53,8 @@ def quickstart(folder: Path = Path("quickstart"), /, *, json: Json = False) -> N
     keep_report(run, report.to_json())
     note("3/4  indexing the database …")
     _write_images(data, files)
-    with Collection.create(collection, hasher=hasher, model=run) as target:
-        target.update(files.values(), hasher=hasher)
+    with Collection.create(collection, hasher=hasher) as target:
+        target.update(images, hasher=hasher)
         note("4/4  searching …")
         _draw(target, hasher, data, picture)
     result = {
@@ -115,6 +118,6 @@ def _draw(target: "Collection", hasher: "Hasher", data: "Protocol", picture: Pat
     rows = []
     for i, query, hits in zip(chosen, pixels, target.search(hasher.encode(pixels), k=HITS), strict=True):
         name = data.pool.classes[classes[i]]
-        tiles = [Tile(decode(hit.path), f"d = {hit.distance}", Path(hit.path).parent.name == name) for hit in hits]
+        tiles = [Tile(decode(hit.item.path), f"d = {hit.distance}", hit.item.label == name) for hit in hits]
         rows.append([Tile(query, f"query {name}"), *tiles])
     hits_picture(rows).save(picture)

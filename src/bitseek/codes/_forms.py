@@ -5,16 +5,16 @@ what is beyond them must be zero.
 """
 
 import os
-import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from bitseek._checks import whole_number
 from bitseek._files import atomic, parse, read_npz, user_path, write_npz
 from bitseek.codes._bits import BitOrder, Words, as_bits, from_bytes, from_hex, pack, to_bytes, to_hex, unpack
+from bitseek.codes._faiss import find_codes, write_codes
 from bitseek.errors import BitseekError, ShapeError
 
 Found = tuple[Words, int]
@@ -79,53 +79,20 @@ def _read_npz(path: Path, bits: int | None) -> Found:
 
 # --- faiss: an IndexBinaryFlat, as faiss.write_index_binary writes it ------------------------------------------
 
-_FLAT, _ID_MAPS = b"IBxF", (b"IBMp", b"IBM2")
-_HEADER = struct.Struct("<iiqBi")
-"""Dimension in bits, bytes a code, number of codes, whether it is trained, and the metric."""
-
 
 def _write_faiss(path: Path, words: Words, bits: int) -> None:
     packed = to_bytes(words, bits, "little")
-    width = packed.shape[1]
     with atomic(path) as part, part.open("wb") as file:
-        file.write(_FLAT)
-        file.write(_HEADER.pack(8 * width, width, len(packed), 1, 1))
-        file.write(struct.pack("<Q", packed.size))
-        file.write(packed.data)
+        write_codes(file, packed.shape[1], [packed])
 
 
 def _read_faiss(path: Path, bits: int | None) -> Found:
     with path.open("rb") as file:
-        magic = file.read(4)
-        mapped = magic in _ID_MAPS
-        if mapped:
-            _HEADER.unpack(file.read(_HEADER.size))
-            magic = file.read(4)
-        if magic != _FLAT:
-            raise ShapeError(
-                f"it is a faiss index of type {magic!r}, not an IndexBinaryFlat (perhaps in an IndexBinaryIDMap); "
-                "take the codes out of it with faiss: faiss.vector_to_array(index.xb)"
-            )
-        dimension, width, count, _, _ = _HEADER.unpack(file.read(_HEADER.size))
-        packed = _vector(file, np.uint8)
-        if 8 * width != dimension or packed.size != count * width:
-            raise ShapeError(f"{count} codes of {dimension} bits are announced, and {packed.size} bytes follow")
-        packed = packed.reshape(count, width)
-        if mapped:
-            ids = _vector(file, np.int64)
-            if not np.array_equal(np.sort(ids), np.arange(count)):
-                raise ShapeError("its ids are not 0 to n - 1; in bitseek the id of an item is its place")
-            packed = packed[np.argsort(ids)]
-    return _found(from_bytes(packed, bits, "little"))
-
-
-def _vector(file: BinaryIO, dtype: type) -> np.ndarray:
-    """A std::vector as faiss writes it: the number of its elements, and these."""
-    (count,) = struct.unpack("<Q", file.read(8))
-    size = count * np.dtype(dtype).itemsize
-    if size > os.fstat(file.fileno()).st_size - file.tell():
-        raise ShapeError("the file is cut off")
-    return np.frombuffer(file.read(size), dtype)
+        found = find_codes(file)
+        packed, ids = found.codes(file, 0, found.size), found.ids(file, 0, found.size)
+    if not np.array_equal(np.sort(ids), np.arange(found.size)):
+        raise ShapeError("its ids are not 0 to n - 1; in bitseek the id of an item is its place")
+    return _found(from_bytes(packed[np.argsort(ids)], bits, "little"))
 
 
 # --- single arrays, and text -----------------------------------------------------------------------------------

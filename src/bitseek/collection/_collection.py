@@ -1,304 +1,319 @@
-"""What can be done with a collection: create, open, update, search."""
+"""Collection: what can be done with somebody's images on disk; each method stands on the module of its concept."""
 
 import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from functools import cached_property, partial
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, overload, runtime_checkable
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 
-from bitseek._files import user_path
-from bitseek.codes import Codes, words_per_code
-from bitseek.collection._items import Items, Stamp
-from bitseek.errors import BitseekError, CodeWidthError, RunError
-from bitseek.images import find_images
-from bitseek.index import HammingIndex
+from bitseek._checks import as_array, whole_number
+from bitseek._files import FilePath, user_path
+from bitseek.codes import Codes
+from bitseek.collection import _create, _formats, _import, _items
+from bitseek.collection._batch import ROWS, Batch
+from bitseek.collection._contents import Contents
+from bitseek.collection._duplicates import Duplicates
+from bitseek.collection._encoder import AnyEncoder, Encoder
+from bitseek.collection._items import DATABASE, get_meta, is_pending, transaction
+from bitseek.collection._lock import Progress
+from bitseek.collection._roots import roots_of
+from bitseek.collection._sentences import sentences
+from bitseek.collection._update import Update, Updater
+from bitseek.collection._verify import Verification, Verifier
+from bitseek.collection._writer import Writer, writer
+from bitseek.errors import BitseekError, RunError
+from bitseek.images import printable
 
-DATABASE = "items.sqlite"
-BATCH = 512
-"""Images that are added in one transaction; a kill loses at most the work on so many."""
-
-Path_ = str | os.PathLike[str]
-Progress = Callable[[int, int], None]
-"""Called with the number of images done and of all."""
-
-
-@runtime_checkable
-class Encoder(Protocol):
-    """What a collection needs of a hasher.
-
-    Attributes:
-        bits: length of its codes.
-        fingerprint: names the model; codes of different fingerprints cannot be compared.
-    """
-
-    @property
-    def bits(self) -> int: ...
-    @property
-    def fingerprint(self) -> str: ...
-    def encode(
-        self, images: Any, *, threads: int | None, progress: Progress | None, unreadable: dict[int, str] | None
-    ) -> Codes:
-        """One code an image; one that cannot be decoded has none but a message in `unreadable`, or is an ImageError."""
+REMOVED = "it was removed from the collection by hand"
 
 
-Hasher = Encoder | Callable[[str], Encoder]
-"""An encoder, or what loads one from the folder of its run (`bitseek.load`), if there is something to encode."""
+class Collection(Contents):
+    """A folder on disk with items and their codes. `open` one that is there, or `create` one; both work in a `with`.
 
-
-class Update(NamedTuple):
-    """What an update did.
-
-    Attributes:
-        added: number of images that were encoded, because they are new or were changed.
-        unchanged: number of images that were in the collection as they are.
-        removed: number of items that were taken out, because their file is gone or cannot be read any more.
-        unreadable: message of each image that could not be decoded, by its path.
-    """
-
-    added: int
-    unchanged: int
-    removed: int
-    unreadable: dict[str, str]
-
-
-class Hit(NamedTuple):
-    """One item that a search found: its path, its Hamming distance in bits, and its code in hexadecimal digits."""
-
-    path: str
-    distance: int
-    code: str
-
-
-class Collection:
-    """Items and their codes. `open` one that is there, or `create` one; both work in a `with`.
-
-    Paths are absolute; bytes of a name that are not UTF-8 are surrogates in it, as `os.fsdecode` makes them.
+    Any number of threads and processes may search while one updates. A collection object shows the items as of the
+    update that was the last when it was opened, or when `refresh` was called, or when it updated itself.
 
     Attributes:
         folder: where it is.
         bits: length of its codes.
-        model: run folder of the hasher that made the codes.
-        fingerprint: of that hasher.
+        fingerprint: of the model that made them.
     """
 
-    def __init__(self, folder: Path_) -> None:
-        self.folder = user_path(folder)
-        self._items = Items(self.folder / DATABASE)
-        self._is_new = False
-        meta = self._items.meta
-        self.bits, self.model, self.fingerprint = int(meta["bits"]), meta["model"], meta["fingerprint"]
+    _is_new = False
 
     @classmethod
-    def create(cls, folder: Path_, *, hasher: Encoder, model: Path_) -> "Collection":
-        """Make an empty collection for the codes of a hasher whose run folder is `model`.
+    def create(
+        cls, folder: FilePath, *, hasher: Encoder, features: bool = False, thumbnails: bool = True
+    ) -> "Collection":
+        """Make an empty collection for the codes of a hasher, which is copied into it.
 
         In a `with` that fails before anything was added, it is removed again.
 
+        Args:
+            folder: which does not exist, or is empty.
+            hasher: what `bitseek.load` gives.
+            features: whether to keep the features of each image too (2 bytes a number), to re-rank hits by them.
+            thumbnails: whether to keep a small picture of each image.
+
         Raises:
-            BitseekError: the folder holds something already, or cannot be made.
+            BitseekError: the folder holds something already, or cannot be made; the hasher cannot be saved.
         """
-        target = user_path(folder)
-        try:
-            if target.exists() and (not target.is_dir() or any(target.iterdir())):
-                raise RunError(f"{folder} exists and is not a collection; give another folder")
-            target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"cannot make the collection {folder}: {error.strerror or error}") from error
-        meta = {"bits": str(hasher.bits), "model": str(user_path(model).absolute()), "fingerprint": hasher.fingerprint}
-        Items.create(target / DATABASE, meta)
-        made = cls(target)
+        made = cls(_create.make(folder, hasher, features=features, thumbnails=thumbnails))
         made._is_new = True
         return made
 
     @classmethod
-    def open(cls, folder: Path_) -> "Collection":
-        """Open a collection.
+    def open(cls, folder: FilePath) -> "Collection":
+        """Open a collection; what a killed update left behind is taken over.
 
         Raises:
-            RunError: there is none, or it is damaged.
+            RunError: there is none, or it is damaged or may not be read, or an older bitseek made it.
         """
         if not cls.exists(folder):
-            raise RunError(f"{folder} is not a collection; make one with: bitseek index {folder} FOLDER --model RUN")
+            name = printable(folder)
+            raise RunError(f"{name} is not a collection; make one with: bitseek index {name} FOLDER --model RUN")
         return cls(folder)
 
     @staticmethod
-    def exists(folder: Path_) -> bool:
-        """Whether there is a collection."""
-        return (user_path(folder) / DATABASE).is_file()
+    def exists(folder: FilePath) -> bool:
+        """Whether there is a collection.
+
+        Raises:
+            RunError: that cannot be found out, as a folder on the way to it may not be looked into.
+        """
+        file = user_path(folder) / DATABASE
+        with sentences(file):
+            try:
+                return stat.S_ISREG(file.stat().st_mode)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
 
     def __enter__(self) -> "Collection":
         return self
 
-    def __exit__(self, error: object, *_: object) -> None:
-        useless = self._is_new and error is not None and not self._items.stamps()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        useless = False
+        if self._is_new and error is not None:
+            with suppress(BitseekError), self._items.reading() as connection:
+                meta = get_meta(connection, self.folder / DATABASE)
+                useless = not meta.size and not is_pending(connection, meta)
         self.close()
         if useless:
-            self._items.file.unlink()
-            with suppress(OSError):  # something else is in it
-                self.folder.rmdir()
-
-    def __len__(self) -> int:
-        return len(self._content[0])
-
-    def close(self) -> None:
-        """Close the files."""
-        self._items.close()
-
-    def move_model(self, model: Path_, hasher: Encoder) -> None:
-        """Remember another run folder of the same hasher.
-
-        Raises:
-            CodeWidthError: it is another hasher.
-        """
-        self._encoder(hasher)
-        self.model = str(user_path(model).absolute())
-        self._items.put_meta(model=self.model)
+            _create.unmake(self.folder)
 
     def update(
         self,
-        folders: Path_ | Iterable[Path_],
+        folders: FilePath | Iterable[FilePath] | None = None,
         *,
-        hasher: Hasher,
+        hasher: AnyEncoder | None = None,
         threads: int | None = None,
-        progress: Progress | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        wait: float = 0.0,
     ) -> Update:
-        """Encode the images of some folders that are new or were changed, and take out those that are gone.
+        """Encode the images that are new or were changed, and take out those that are gone.
 
-        Items elsewhere stay as they are, and no image file is touched. Stopped or killed, an update keeps what it has
-        added, and the next one goes on from there.
-
-        Args:
-            folders: images, and folders of images; see `bitseek.images.find_images`.
-            hasher: that of the collection, or what loads it.
-            threads: how many decode.
-            progress: called after each batch.
-
-        Raises:
-            BitseekError: a folder is not there, the hasher is another one, or the collection cannot be written.
-        """
-        paths = [folders] if isinstance(folders, str | os.PathLike) else list(folders)
-        files, failed = _stamps(find_images(paths))
-        stored = self._items.stamps()
-        wanted = [path for path, stamp in files.items() if stored.get(path) != stamp]
-        encoder = self._encoder(hasher) if wanted else None
-        roots = [os.fsencode(os.path.realpath(path)) for path in paths]
-        removed = self._items.delete(path for path in stored if path not in files and _is_in(path, roots))
-        added = 0
-        for start in range(0, len(wanted), BATCH):
-            assert encoder is not None
-            batch, unreadable = wanted[start : start + BATCH], dict[int, str]()
-            codes = encoder.encode(
-                [os.fsdecode(path) for path in batch],
-                threads=threads,
-                progress=progress and partial(_shifted, progress, start, len(wanted)),
-                unreadable=unreadable,
-            )
-            kept = [path for i, path in enumerate(batch) if i not in unreadable]
-            words = codes.words.astype("<u8")
-            self._items.put((path, *files[path], row.tobytes()) for path, row in zip(kept, words, strict=True))
-            added += len(kept)
-            removed += self._items.delete(batch[i] for i in unreadable)
-            failed |= {os.fsdecode(batch[i]): message for i, message in unreadable.items()}
-        self.__dict__.pop("_content", None)
-        return Update(added, len(files) - len(wanted), removed, failed)
-
-    @property
-    def paths(self) -> list[str]:
-        """Path of each item, in the order of the codes."""
-        return self._content[0]
-
-    @property
-    def codes(self) -> Codes:
-        """Code of each item."""
-        return self._content[1]
-
-    def encode(self, images: Any, *, hasher: Hasher, threads: int | None = None) -> Codes:
-        """Codes of images by the hasher of the collection, to search with.
-
-        Raises:
-            BitseekError: an image cannot be read, or the hasher is another one.
-        """
-        return self._encoder(hasher).encode(images, threads=threads, progress=None, unreadable=None)
-
-    @overload
-    def search(
-        self, query: Codes | list[Any] | tuple[Any, ...], *, k: int = 10, hasher: Hasher | None = None
-    ) -> list[list[Hit]]: ...
-    @overload
-    def search(self, query: Any, *, k: int = 10, hasher: Hasher | None = None) -> list[Hit]: ...
-    def search(self, query: Any, *, k: int = 10, hasher: Hasher | None = None) -> list[Hit] | list[list[Hit]]:
-        """The k nearest items by (distance, place in the collection); fewer if there are fewer.
+        A file that was renamed, moved, copied or touched keeps its code. Unreadable files are remembered, and tried
+        again when they change. Items elsewhere stay as they are, and no image file is touched. Stopped or killed, an
+        update keeps what it has done, and the next one goes on from there.
 
         Args:
-            query: one image: a path, or what else the hasher takes for one. Or several: a list of images, or codes.
-            k: how many items, 1 or more.
-            hasher: that of the collection, or what loads it; codes need none.
+            folders: images, and folders of images (see `bitseek.images.find_images`), which are remembered; None for
+                all that were ever given.
+            hasher: that of the collection, or what loads it; if not given, the copy in the collection is loaded.
+            threads: how many read and decode; by default one a processor, 8 at most.
+            progress: called with the progress while it works.
+            wait: seconds to wait if another program is writing.
+
+        Raises:
+            BitseekError: a folder is not there, the hasher is another one, another program is writing, or nothing can
+                be written.
+        """
+        threads = None if threads is None else whole_number(threads, "threads")
+        with self._writing(wait) as one:
+            encoder = cache(lambda: self._model.given(hasher))
+            return Updater(one, self._items, encoder, progress, threads).run(folders)
+
+    def remove(self, ids: Any, *, wait: float = 0.0) -> int:
+        """Take items out of the collection; their files stay, and are left out until they change. How many there were.
+
+        Raises:
+            BitseekError: an id that was never given; nothing can be written.
+        """
+        numbers = np.unique(as_array(ids, "ids").astype(np.int64, casting="same_kind").reshape(-1)).tolist()
+        with self._writing(wait) as one:
+            if numbers and (numbers[0] < 0 or numbers[-1] >= one.meta.size):
+                raise BitseekError(
+                    f"ids of this collection are 0 to {one.meta.size - 1}, got {numbers[0]} to {numbers[-1]}"
+                )
+            with transaction(one.connection):
+                one.connection.executemany(
+                    "INSERT OR REPLACE INTO ignored SELECT root, path, size, mtime_ns, ?, 1 FROM items "
+                    "WHERE id = ? AND removed_in IS NULL AND path NOT NULL",
+                    ((REMOVED, id) for id in numbers),
+                )
+                return _items.remove(one.connection, numbers, one.generation)
+
+    def forget(self, folder: FilePath, *, wait: float = 0.0) -> int:
+        """Take a folder that was indexed out of the collection, whether it is there or not; how many items it had.
+
+        Raises:
+            BitseekError: no such folder was indexed; nothing can be written.
+        """
+        wanted = os.fsencode(os.path.realpath(user_path(folder)))
+        with self._writing(wait) as one:
+            roots = roots_of(one.connection, self.folder)
+            root = next((root for root in roots if wanted in (root.folder, os.path.realpath(root.folder))), None)
+            if root is None:
+                known = ", ".join(printable(root.folder) for root in roots) or "none"
+                raise BitseekError(f"the folder {printable(wanted)} was not indexed; those that were are {known}")
+            with transaction(one.connection):
+                removed = one.connection.execute(
+                    "UPDATE items SET removed_in = ? WHERE root = ? AND removed_in IS NULL AND path NOT NULL",
+                    (one.generation, root.id),
+                ).rowcount
+                one.connection.execute("DELETE FROM ignored WHERE root = ?", (root.id,))
+                one.connection.execute("DELETE FROM roots WHERE id = ?", (root.id,))
+                return removed
+
+    def add_codes(
+        self,
+        codes: Codes | FilePath,
+        *,
+        paths: Sequence[FilePath | None] | None = None,
+        labels: Sequence[str | None] | None = None,
+        root: FilePath = ".",
+        progress: Callable[[Progress], None] | None = None,
+        wait: float = 0.0,
+    ) -> Update:
+        """Add codes that were made elsewhere, by the same model: all of them or, if it fails, none.
+
+        Their files are neither read nor looked for, and an update leaves such items alone; but one of a folder that
+        they lie in takes them over, and need not encode those whose stamp or hash came with them. A path that is in
+        the collection gets the new code.
+
+        Args:
+            codes: n of them; or a file of items that `export` wrote, or of codes from elsewhere (.npz, .parquet,
+                .faiss).
+            paths: of the files of n codes: absolute, or relative to `root`; None if they are not known.
+            labels: of n codes: texts, or None for an item without one; None if no item has one.
+            root: folder of relative paths.
+            progress: called with the progress.
+            wait: seconds to wait if another program is writing.
+
+        Raises:
+            BitseekError: codes of another length or model, a path that comes twice, a file that cannot be read, or
+                nothing can be written.
+        """
+        with ExitStack() as stack:
+            if isinstance(codes, Codes):
+                size, batches = len(codes), _import.batches_of(codes, paths, labels)
+            else:
+                source = stack.enter_context(_formats.read(codes, bits=self.bits))
+                self._model.check_fingerprint(source.fingerprint or self.fingerprint, source.bits)
+                size, batches = source.size, source.batches
+            one = stack.enter_context(self._writing(wait))
+            added = _import.add_codes(one, batches, root, progress, size)
+        return Update(added, 0, 0, 0, {})
+
+    def verify(self, repair: bool = True, *, hasher: AnyEncoder | None = None, wait: float = 0.0) -> Verification:
+        """Check all that was written against its checksums, and repair what can be repaired.
+
+        Args:
+            repair: whether to write; if not, a collection that cannot be written can be checked too.
+            hasher: of which to compare the fingerprint; if not given, the copy in the collection is loaded.
+            wait: seconds to wait if another program is writing.
+
+        Raises:
+            BitseekError: another program is writing, or nothing can be written.
+        """
+
+        def fingerprint() -> str:
+            self._model.given(hasher)  # or it is another model, and it says so
+            return self.fingerprint
+
+        if not repair:
+            with self._items.reading() as connection:
+                return Verifier(self.folder, connection, self._thumbnails, fingerprint, repair=False).run()
+        with self._writing(wait, mend=False) as one:
+            return Verifier(self.folder, one.connection, self._thumbnails, fingerprint, repair=True).run()
+
+    # --- in other forms ---------------------------------------------------------------------------------------
+
+    def duplicates(
+        self,
+        radius: int = 0,
+        *,
+        threads: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Duplicates:
+        """Find all pairs of items within a radius, exactly; see `Duplicates` for the groups that they form.
+
+        Args:
+            radius: 0 or more, in bits.
+            threads: at most so many for the search.
+            progress: called with the number of codes that were searched for, and of all.
+        """
+        with self._reading() as (connection, published):
+            hashes = dict(connection.execute("SELECT id, hash FROM items WHERE id < ?", (published.meta.size,)))
+        alive = published.alive
+        contents = [hashes.get(id) for id in alive.tolist()]
+        return Duplicates.find(
+            published.codes[alive], radius, ids=alive, hashes=contents, threads=threads, progress=progress
+        )
+
+    def export(self, file: FilePath) -> Path:
+        """Write the items and their codes to a file for other programs.
+
+        Args:
+            file: whose name ends in .npz, .parquet or .faiss (codes by ids alone); where nothing is, or an earlier
+                export.
 
         Returns:
-            hits of the image; or a list of the hits of each query.
+            the file.
 
         Raises:
-            BitseekError: an image cannot be read, or the hasher or the codes are of another model.
+            BitseekError: another name, something else is there, or it cannot be written.
         """
-        single = not isinstance(query, Codes | list | tuple)
-        if not isinstance(query, Codes):
-            if hasher is None:
-                raise BitseekError(f"images are searched with the collection's hasher: hasher=load({self.model!r})")
-            query = self.encode([query] if single else query, hasher=hasher)
-        if query.bits != self.bits:
-            raise CodeWidthError(
-                f"this collection holds codes of {self.bits} bits (model {self.fingerprint}), the query has "
-                f"{query.bits}; encode it with the same model"
-            )
-        paths, codes, index = self._content
-        hits = index.nearest(query, k)
-        found = [
-            [Hit(paths[i], int(d), code) for i, d, code in zip(ids, distances, codes[ids].hex(), strict=True)]
-            for ids, distances in zip(hits.ids, hits.distances, strict=True)
-        ]
-        return found[0] if single else found
+        return _formats.write(file, self._batches(), bits=self.bits, fingerprint=self.fingerprint)
 
-    @cached_property
-    def _content(self) -> tuple[list[str], Codes, HammingIndex]:
-        """Paths, codes and the index over them, as of one moment."""
-        paths, blob = self._items.codes()
-        width = words_per_code(self.bits)
-        if len(blob) != 8 * width * len(paths):
-            raise RunError(f"{self.folder} is damaged: not all codes have {self.bits} bits; index the images again")
-        codes = Codes(np.frombuffer(blob, "<u8").astype(np.uint64, copy=False).reshape(-1, width), self.bits)
-        return list(map(os.fsdecode, paths)), codes, HammingIndex(codes)
+    # --- inside -----------------------------------------------------------------------------------------------
 
-    def _encoder(self, hasher: Hasher) -> Encoder:
-        encoder = hasher if isinstance(hasher, Encoder) else hasher(self.model)
-        if encoder.fingerprint != self.fingerprint:
-            raise CodeWidthError(
-                f"the codes in {self.folder} were made by model {self.fingerprint} ({self.model}), not by "
-                f"{encoder.fingerprint}; use that model, or make a new collection"
-            )
-        return encoder
-
-
-def _stamps(files: Iterable[Path]) -> tuple[dict[bytes, Stamp], dict[str, str]]:
-    """Size and time of change of files by their real paths, and messages about those that vanished meanwhile."""
-    stamps, failed = {}, {}
-    for file in files:
-        path = os.path.realpath(file)
+    @contextmanager
+    def _writing(self, wait: float, *, mend: bool = True) -> Iterator[Writer]:
+        """The one writer, in a block; what it did is published at the end, and shown by this object."""
         try:
-            status = file.stat()
-            stamps[os.fsencode(path)] = status.st_size, status.st_mtime_ns
-        except OSError as error:
-            failed[path] = f"{path} cannot be read: {error.strerror}"
-    return stamps, failed
+            with writer(self.folder, self._items, self._thumbnails, wait=wait, mend=mend) as one:
+                yield one
+                one.publish()
+                one.keep_clusters()
+        finally:
+            with suppress(BitseekError):
+                self.refresh()
 
-
-def _is_in(path: bytes, roots: Iterable[bytes]) -> bool:
-    """Whether a file is one of some files, or below one of some folders."""
-    return any(path == root or path.startswith(root.rstrip(b"/") + b"/") for root in roots)
-
-
-def _shifted(progress: Progress, start: int, total: int, done: int, _: int) -> None:
-    """Progress of a batch as that of the whole."""
-    progress(start + done, total)
+    def _batches(self) -> Iterator[Batch]:
+        """All items as columns, as of one moment."""
+        with self._reading() as (connection, published):
+            roots = {root.id: root for root in roots_of(connection, self.folder)}
+            ids = published.alive
+            for start in range(0, len(ids), ROWS):
+                some = ids[start : start + ROWS]
+                stored = _items.rows_of(connection, some.tolist())
+                rows = [stored[id] for id in some.tolist()]
+                yield Batch(
+                    ids=some,
+                    codes=published.codes[some],
+                    paths=[
+                        None if row.root is None or row.path is None else roots[row.root].file(row.path) for row in rows
+                    ],
+                    labels=[row.label for row in rows],
+                    widths=np.array([row.width for row in rows], np.int64),
+                    heights=np.array([row.height for row in rows], np.int64),
+                    sizes=np.array([row.size for row in rows], np.int64),
+                    modified=np.array([row.mtime_ns for row in rows], np.int64),
+                    hashes=[row.hash for row in rows],
+                )

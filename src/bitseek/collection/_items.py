@@ -1,118 +1,374 @@
-"""The items of a collection on disk: one SQLite file with a row an item.
+"""The items of a collection: one SQLite file, the truth from which all other files but the features can be made again.
 
-Paths are stored as bytes, because names of files are bytes. A batch is written in one transaction, so a kill leaves all
-of it or nothing. Every error of SQLite becomes a `RunError` that says what to do.
+An update adds rows (ids grow and are never given twice) and marks rows as removed in it; publishing it is one
+transaction that raises `generation` and `size`. So what a reader sees is defined by these two numbers: rows whose id is
+below its `size`, and that are not removed up to its `generation`. Rows removed in one update are deleted by the next;
+until then readers of the update before still find them. What must be known on opening is kept in small tables: the
+counts, and a mask of the ids that are gone.
+
+Paths are bytes, because names of files are bytes.
 """
 
 import os
+import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+import tempfile
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from bitseek._files import atomic
+from bitseek.collection._sentences import sentences
 from bitseek.errors import RunError
+from bitseek.images import printable
 
-FORMAT = "2"
-Stamp = tuple[int, int]
-"""Size in bytes and time of change in ns; a file with another stamp is encoded again."""
+DATABASE = "items.sqlite"
+FORMAT = 3
+BLOCK = 1 << 16
+"""Ids in one block of the mask of gone ids."""
+
+BLOCK_BYTES = BLOCK // 8
+
+AT_ONCE = 500
+"""Items that are asked for in one statement."""
 
 _SCHEMA = """
+PRAGMA journal_mode = WAL;
 BEGIN;
-CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE roots (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, relative BLOB, absolute BLOB NOT NULL);
 CREATE TABLE items (
-    id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    code BLOB NOT NULL
+    id INTEGER PRIMARY KEY, root INTEGER, path BLOB, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, hash BLOB,
+    label TEXT, width INTEGER NOT NULL, height INTEGER NOT NULL, code BLOB NOT NULL, crc INTEGER NOT NULL,
+    features_crc INTEGER, removed_in INTEGER
 );
+CREATE UNIQUE INDEX by_path ON items (root, path) WHERE removed_in IS NULL AND path IS NOT NULL;
+CREATE INDEX by_hash ON items (hash) WHERE hash IS NOT NULL;
+CREATE INDEX by_label ON items (label) WHERE label IS NOT NULL;
+CREATE INDEX by_removal ON items (removed_in) WHERE removed_in IS NOT NULL;
+CREATE TABLE gone (block INTEGER PRIMARY KEY, mask BLOB NOT NULL);
+CREATE TABLE labels (label TEXT PRIMARY KEY, items INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE ignored (
+    root INTEGER NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, reason TEXT NOT NULL,
+    removed INTEGER NOT NULL, PRIMARY KEY (root, path)
+) WITHOUT ROWID;
 COMMIT;
 """
-_PUT_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
-_PUT = """
-INSERT INTO items (path, size, mtime_ns, code) VALUES (?, ?, ?, ?) ON CONFLICT (path)
-DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns, code = excluded.code
-"""
+
+_ADD = f"INSERT INTO items VALUES ({', '.join('?' * 12)}, NULL)"
+
+
+class Row(NamedTuple):
+    """One item, as it is stored.
+
+    Attributes:
+        id: place of its code in the file of codes.
+        root: number of the folder that its path is relative to; None, as `path`, if it was imported without a path.
+        path: relative to the root, with slashes.
+        size, mtime_ns: stamp of the file; one with another stamp is looked at again.
+        hash: BLAKE2b of the bytes of the file, 16 bytes; None if they were never read.
+        label: text, or None.
+        width, height: of the image, upright; 0 if unknown.
+        code: little-endian words.
+        crc: CRC-32 of the code.
+        features_crc: CRC-32 of its features; None if it has none.
+    """
+
+    id: int
+    root: int | None
+    path: bytes | None
+    size: int
+    mtime_ns: int
+    hash: bytes | None
+    label: str | None
+    width: int
+    height: int
+    code: bytes
+    crc: int
+    features_crc: int | None
+
+
+COLUMNS = ", ".join(Row._fields)
+
+
+class Meta(NamedTuple):
+    """What is recorded of the whole collection.
+
+    Attributes:
+        bits: length of the codes.
+        fingerprint: of the model.
+        features: 1 if features are kept, else 0.
+        dimensions: length of a feature; 0 as long as there is none.
+        thumbnails: 1 if thumbnails are kept, else 0.
+        generation: number of the last update that was published.
+        size: number of ids that were given up to then.
+        items: number of items that can be found.
+    """
+
+    bits: int
+    fingerprint: str
+    features: int
+    dimensions: int
+    thumbnails: int
+    generation: int = 0
+    size: int = 0
+    items: int = 0
 
 
 class Items:
-    """The items in a file that `create` made.
-
-    Attributes:
-        file: where they are.
-        meta: what is recorded of the whole collection: format, bits, model, fingerprint.
-    """
+    """The items in a file that `create` made; opens connections to it, one for each thread that reads at a time."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        with _sentences(file):
-            self._connection = sqlite3.connect(file)
-        try:
-            with _sentences(file):
-                self.meta = {k: os.fsdecode(v) for k, v in self._connection.execute("SELECT key, value FROM meta")}
-            if self.meta.get("format") != FORMAT or not {"bits", "model", "fingerprint"} <= self.meta.keys():
-                raise RunError(
-                    f"{file} has format {self.meta.get('format', 'unknown')}, this bitseek reads format {FORMAT}; "
-                    "index the images into a new collection"
-                )
-        except BaseException:
-            self._connection.close()
-            raise
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._frozen: tuple[int, int] | None = None
+        """Stamp of a file that is read as if it could not change, as its folder cannot be written."""
 
     @staticmethod
-    def create(file: Path, meta: Mapping[str, str]) -> None:
-        """Write a file without items, whole or not at all."""
-        with atomic(file) as part, _sentences(file), closing(sqlite3.connect(part)) as connection, connection:
+    def create(file: Path, meta: Meta) -> None:
+        """Write a file without items."""
+        with sentences(file), closing(sqlite3.connect(file, isolation_level=None)) as connection:
             connection.executescript(_SCHEMA)
-            connection.executemany(_PUT_META, _encoded({"format": FORMAT, **meta}))
+            connection.execute("INSERT INTO meta VALUES ('format', ?)", (FORMAT,))
+            put_meta(connection, meta._asdict())
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close all connections."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
 
-    def stamps(self) -> dict[bytes, Stamp]:
-        """The stamp of each item by its path."""
-        with _sentences(self.file):
-            rows = self._connection.execute("SELECT path, size, mtime_ns FROM items")
-            return {path: (size, time) for path, size, time in rows}
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees the items as of one moment, for one thread, in a block.
 
-    def codes(self) -> tuple[list[bytes], bytes]:
-        """Paths of all items, and their codes one after another (little-endian words), as of one moment."""
-        with _sentences(self.file):
-            rows = self._connection.execute("SELECT path, code FROM items ORDER BY id").fetchall()
-        return [path for path, _ in rows], b"".join(code for _, code in rows)
+        Raises:
+            RunError: the file is damaged, or cannot be read.
+        """
+        with sentences(self.file):
+            connection = self._taken()
+            try:
+                connection.execute("BEGIN")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.close()
+                raise
+            with self._lock:
+                if not self._closed:
+                    self._idle.append(connection)
+                    return
+            connection.close()
 
-    def put(self, rows: Iterable[tuple[bytes, int, int, bytes]]) -> None:
-        """Add items (path, *stamp, code), or replace those with the same path: all of them or, if killed, none."""
-        with _sentences(self.file), self._connection:
-            self._connection.executemany(_PUT, rows)
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection of the one writer, in a block; what is committed is on the disk."""
+        with sentences(self.file), closing(self._connected("rw")) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA cache_size = -65536")
+            yield connection
 
-    def delete(self, paths: Iterable[bytes]) -> int:
-        """Delete items; the number of those that were there."""
-        with _sentences(self.file), self._connection:
-            cursor = self._connection.executemany("DELETE FROM items WHERE path = ?", ((path,) for path in paths))
-            return max(cursor.rowcount, 0)
+    def _taken(self) -> sqlite3.Connection:
+        with self._lock:
+            if self._closed:
+                raise RunError(f"the collection in {printable(self.file.parent)} was closed")
+            if self._frozen is not None and self._frozen != self._stamp():
+                for connection in self._idle:
+                    connection.close()
+                self._idle, self._frozen = [], None
+            if self._idle:
+                return self._idle.pop()
+        try:
+            connection = self._connected("rw")
+            try:
+                connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()  # opens the files beside it
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+        except sqlite3.OperationalError as error:
+            kind = error.sqlite_errorname
+            if not kind.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")) or not self.file.exists():
+                raise
+            return self._read_only()
 
-    def put_meta(self, **values: str) -> None:
-        """Change what is recorded of the whole collection."""
-        with _sentences(self.file), self._connection:
-            self._connection.executemany(_PUT_META, _encoded(values))
+    def _connected(self, mode: str, file: Path | None = None) -> sqlite3.Connection:
+        address = (file or self.file).absolute().as_uri()
+        connection = sqlite3.connect(
+            f"{address}?mode={mode}", uri=True, timeout=20, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA trusted_schema = OFF")
+        return connection
 
+    def _read_only(self) -> sqlite3.Connection:
+        """A connection where nothing can be written; a log that was left beside the file is read from a copy."""
+        log = self.file.with_name(f"{self.file.name}-wal")
+        if not log.exists() or not log.stat().st_size:
+            self._frozen = self._stamp()
+            return self._connected("ro&immutable=1")
+        with self._lock:
+            if self._copy is None:
+                self._copy = tempfile.TemporaryDirectory(prefix="bitseek-")
+                for file in (self.file, log):
+                    shutil.copyfile(file, Path(self._copy.name) / file.name)
+        return self._connected("rw", Path(self._copy.name) / self.file.name)
 
-def _encoded(values: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    return [(key, os.fsencode(value)) for key, value in values.items()]
+    def _stamp(self) -> tuple[int, int]:
+        status = self.file.stat()
+        with suppress(FileNotFoundError):
+            return status.st_mtime_ns, self.file.with_name(f"{self.file.name}-wal").stat().st_size
+        return status.st_mtime_ns, 0
 
 
 @contextmanager
-def _sentences(file: Path) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Commit what the block writes, all of it or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
     try:
         yield
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "")
-        if name == "SQLITE_FULL":
-            message = f"the disk is full: {file} could not be changed; what was added is kept. Make room and try again"
-        elif name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            message = f"another process is writing to {file}; try again when it has finished"
-        elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-            message = f"cannot write to {file}: {error}; see to its permissions and those of its folder"
-        else:
-            message = f"{file} is damaged ({error}); move it away and index the images again"
-        raise RunError(message) from error
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # SQLite has rolled back by itself
+            connection.execute("ROLLBACK")
+        raise
+
+
+def get_meta(connection: sqlite3.Connection, file: Path) -> Meta:
+    """What is recorded of the whole collection.
+
+    Raises:
+        RunError: the file is not that of a collection, or of one of another format.
+    """
+    name = printable(file)
+    try:
+        values = dict(connection.execute("SELECT key, value FROM meta"))
+    except sqlite3.OperationalError as error:
+        if not str(error).startswith("no such table"):
+            raise
+        values = {}
+    found = values.pop("format", None)
+    values.pop("importing", None)
+    if isinstance(found, bytes):  # as format 2 wrote it
+        found = os.fsdecode(found)
+    if str(found) != str(FORMAT):
+        raise RunError(
+            f"{name} has format {found or 'unknown'}, this bitseek reads format {FORMAT}; index the images into a new "
+            "folder, which takes no longer than the first time"
+        )
+    try:
+        return Meta(**values)
+    except TypeError as error:
+        raise RunError(f"{name} is damaged ({error}); index the images into a new folder") from error
+
+
+def put_meta(connection: sqlite3.Connection, values: Mapping[str, Any]) -> None:
+    """Change what is recorded of the whole collection."""
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))
+
+
+def next_id(connection: sqlite3.Connection, size: int) -> int:
+    """The first id that was not given yet; `size` is that of the last update."""
+    (last,) = connection.execute("SELECT max(id) FROM items").fetchone()
+    return max(size, 0 if last is None else last + 1)
+
+
+def add(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Write new items, each a `Row` or a tuple of its fields.
+
+    One with a path that another item has must come after that was removed.
+    """
+    connection.executemany(_ADD, rows)
+
+
+def remove(connection: sqlite3.Connection, ids: Iterable[int], generation: int) -> int:
+    """Mark items as removed in an update; how many were not yet."""
+    statement = "UPDATE items SET removed_in = ? WHERE id = ? AND removed_in IS NULL"
+    return max(connection.executemany(statement, ((generation, id) for id in ids)).rowcount, 0)
+
+
+def rows_of(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Row]:
+    """Items by their ids; those that are not there any more are left out."""
+    found: dict[int, Row] = {}
+    for start in range(0, len(ids), AT_ONCE):
+        some = ids[start : start + AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        for row in connection.execute(f"SELECT {COLUMNS} FROM items WHERE id IN ({marks})", some):
+            found[row[0]] = Row._make(row)
+    return found
+
+
+def is_pending(connection: sqlite3.Connection, meta: Meta) -> bool:
+    """Whether something was written that is not published."""
+    if next_id(connection, meta.size) > meta.size:
+        return True
+    statement = "SELECT 1 FROM items WHERE removed_in > ? LIMIT 1"
+    return connection.execute(statement, (meta.generation,)).fetchone() is not None
+
+
+def publish(connection: sqlite3.Connection, file: Path) -> tuple[Meta, list[bytes]]:
+    """Make what was written since the last update the next one, in one transaction.
+
+    Returns:
+        what is recorded now, and the hashes of the rows that were deleted for good.
+    """
+    with transaction(connection):
+        meta = get_meta(connection, file)
+        generation, old = meta.generation + 1, meta.size
+        size = next_id(connection, old)
+        doomed = "FROM items WHERE removed_in <= ?"
+        deleted = connection.execute(f"SELECT DISTINCT hash {doomed} AND +hash NOT NULL", [generation - 1])
+        hashes = [key for (key,) in deleted]
+        connection.execute(f"DELETE {doomed}", [generation - 1])
+        removed = connection.execute("SELECT id FROM items WHERE removed_in = ?", [generation])
+        _mark_gone(connection, (id for (id,) in removed))
+        removed_count, added_count = _count_labels(connection, generation, old)
+        items = meta.items + added_count - removed_count
+        meta = meta._replace(generation=generation, size=size, items=items)
+        put_meta(connection, {"generation": generation, "size": size, "items": items})
+    return meta, hashes
+
+
+def _count_labels(connection: sqlite3.Connection, generation: int, old: int) -> tuple[int, int]:
+    """Bring the counts of the labels up to date; how many items were removed and added.
+
+    A plus before a column keeps SQLite from its index, which would spare sorting a few rows by reading all.
+    """
+    removed = "FROM items WHERE removed_in = :generation AND id < :old"
+    added = "FROM items WHERE id >= :old AND removed_in IS NULL"
+    values = {"generation": generation, "old": old}
+    for part, sign in ((removed, -1), (added, 1)):
+        connection.execute(
+            f"INSERT INTO labels SELECT label, {sign} * count(*) {part} AND +label NOT NULL GROUP BY +label "
+            "ON CONFLICT (label) DO UPDATE SET items = items + excluded.items",
+            values,
+        )
+    connection.execute("DELETE FROM labels WHERE items <= 0")
+    counts = [connection.execute(f"SELECT count(*) {part}", values).fetchone()[0] for part in (removed, added)]
+    return counts[0], counts[1]
+
+
+def _mark_gone(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
+    """Set the bits of some ids in the mask of those that are gone."""
+    blocks: dict[int, bytearray] = {}
+    for id in ids:
+        block, place = divmod(id, BLOCK)
+        if block not in blocks:
+            stored = connection.execute("SELECT mask FROM gone WHERE block = ?", (block,)).fetchone()
+            blocks[block] = bytearray(stored[0] if stored else BLOCK_BYTES)
+        blocks[block][place >> 3] |= 1 << (place & 7)
+    connection.executemany("INSERT OR REPLACE INTO gone VALUES (?, ?)", blocks.items())
+
+
+def checksum(data: bytes) -> int:
+    """CRC-32 of a code or of features."""
+    return zlib.crc32(data)

@@ -9,13 +9,10 @@ What is done to the picture, and nothing else:
 """
 
 import io
-import itertools
 import os
 import stat
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,6 +25,7 @@ from bitseek._checks import whole_number
 from bitseek._files import FilePath, user_path
 from bitseek.errors import ImageError
 from bitseek.images._find import printable
+from bitseek.images._in_order import in_order
 
 Source = FilePath | BinaryIO | io.IOBase | Image.Image | np.ndarray
 """One image: a path, a binary file open for reading, a PIL image, or an array."""
@@ -57,10 +55,65 @@ def decode(source: Source, *, min_side: int | None = None) -> UInt8[np.ndarray, 
     """
     if min_side is not None:
         whole_number(min_side, "min_side")
+    with opened(source, min_side) as (image, name):
+        return _rgb(image, name)
+
+
+def decode_many(
+    sources: Iterable[Source],
+    threads: int | None = None,
+    *,
+    min_side: int | None = None,
+    then: Callable[[np.ndarray], Any] | None = None,
+    ahead: int = 0,
+) -> Iterator[tuple[int, Any]]:
+    """Decode images by threads, ahead of the consumer, in the order given; see `in_order`.
+
+    What cannot be decoded yields its `ImageError` instead of an array; nothing is raised for it, and nothing is left
+    out.
+
+    Args:
+        sources: what `decode` takes; read lazily, and perhaps endless.
+        threads: how many threads decode; by default the number of processors, 8 at most.
+        min_side: see `decode`.
+        then: applied to each decoded array by the threads (resizing, say).
+        ahead: how many results may wait to be consumed, where 4 × `threads` are too few.
+
+    Yields:
+        (i, image) for i = 0, 1, 2, …: image is (H, W, 3) uint8, or what `then` made of it, or the `ImageError`.
+
+    Raises:
+        ShapeError: `threads` or `min_side` is not a whole number of 1 or more.
+    """
+    if min_side is not None:
+        whole_number(min_side, "min_side")
+
+    def attempt(source: Source) -> Any:
+        try:
+            image = decode(source, min_side=min_side)
+            return image if then is None else then(image)
+        except ImageError as error:
+            return error
+
+    results = in_order(attempt, sources, threads, ahead=ahead)
+    return (pair for pair in enumerate(results))  # a generator, which can be closed
+
+
+@contextmanager
+def opened(source: Any, min_side: int | None = None) -> Iterator[tuple[Image.Image, str]]:
+    """The PIL image of any source, not too large, and what messages call it.
+
+    Args:
+        source: what `decode` takes.
+        min_side: see `decode`; the image is set to the scale that this allows. Its pixels need not have been read yet.
+
+    Raises:
+        ImageError: see `decode`; also for whatever is raised in the block.
+    """
     name = _name(source)
     try:
-        with _opened(source, name, min_side) as image:
-            return _rgb(image, name)
+        with ExitStack() as stack:
+            yield _open(source, name, min_side, stack), name
     except ImageError:
         raise
     except FileNotFoundError as error:
@@ -74,60 +127,6 @@ def decode(source: Source, *, min_side: int | None = None) -> UInt8[np.ndarray, 
         raise ImageError(f"{name} cannot be decoded: {str(error) or type(error).__name__}") from error
 
 
-def decode_many(
-    sources: Iterable[Source],
-    threads: int | None = None,
-    *,
-    min_side: int | None = None,
-    then: Callable[[np.ndarray], Any] | None = None,
-) -> Iterator[tuple[int, Any]]:
-    """Decode images by threads, ahead of the consumer, in the order given.
-
-    At most 4 × `threads` images are decoded or waiting at any time, so `sources` may be endless. What cannot be
-    decoded yields its `ImageError` instead of an array; nothing is raised for it, and nothing is left out.
-
-    Args:
-        sources: what `decode` takes; read lazily.
-        threads: how many threads decode; by default the number of processors, 8 at most.
-        min_side: see `decode`.
-        then: applied to each decoded array by the threads (resizing, say).
-
-    Yields:
-        (i, image) for i = 0, 1, 2, …: image is (H, W, 3) uint8, or what `then` made of it, or the `ImageError`.
-
-    Raises:
-        ShapeError: `threads` or `min_side` is not a whole number of 1 or more.
-    """
-    number = min(8, os.cpu_count() or 1) if threads is None else whole_number(threads, "threads")
-    if min_side is not None:
-        whole_number(min_side, "min_side")
-    return _decode_ahead(iter(sources), number, min_side, then)
-
-
-def _decode_ahead(
-    sources: Iterator[Source], threads: int, min_side: int | None, then: Callable[[np.ndarray], Any] | None
-) -> Iterator[tuple[int, Any]]:
-    def attempt(source: Source) -> Any:
-        try:
-            image = decode(source, min_side=min_side)
-            return image if then is None else then(image)
-        except ImageError as error:
-            return error
-
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-    waiting: deque[Future[Any]] = deque()
-    try:
-        waiting.extend(pool.submit(attempt, source) for source in itertools.islice(sources, 4 * threads))
-        for i in itertools.count():
-            if not waiting:
-                return
-            image = waiting.popleft().result()
-            waiting.extend(pool.submit(attempt, source) for source in itertools.islice(sources, 1))
-            yield i, image
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 def _name(source: Any) -> str:
     """What a message calls the image."""
     if isinstance(source, np.ndarray):
@@ -136,33 +135,28 @@ def _name(source: Any) -> str:
     return printable(path) if path and isinstance(path, _PATH) else f"the {type(source).__name__} given"
 
 
-@contextmanager
-def _opened(source: Any, name: str, min_side: int | None) -> Iterator[Image.Image]:
-    """The PIL image of any source, not too large, at the scale that `min_side` allows; perhaps not loaded yet."""
-    with ExitStack() as stack:
-        file, frame = source, 0
-        if isinstance(source, np.ndarray):
-            yield _from_array(source)
-            return
-        if isinstance(source, Image.Image):
-            _refuse_bomb(source, name)
-            file, frame = _unread(source), source.tell()
-            if file is None:
-                yield source
-                return
-        elif isinstance(source, _PATH):
-            # As a file: by a path, Pillow maps raw TIFF into memory, and then turns it wrongly by its orientation.
-            file = stack.enter_context(_regular(user_path(source), name).open("rb"))
-        elif not hasattr(source, "read"):
-            raise ImageError(f"an image is a path, a binary file, a PIL image or an array, got {name}")
-        image = stack.enter_context(Image.open(file))
-        _refuse_bomb(image, name)
-        if image.format == "EPS":
-            raise ImageError(f"{name} is PostScript, a program, which is not run; convert it to PNG")
-        image.seek(frame)
-        if min_side is not None:
-            image.draft(None, (min_side, min_side))  # other formats than JPEG ignore it
-        yield image
+def _open(source: Any, name: str, min_side: int | None, stack: ExitStack) -> Image.Image:
+    file, frame = source, 0
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if isinstance(source, Image.Image):
+        _refuse_bomb(source, name)
+        file, frame = _unread(source), source.tell()
+        if file is None:
+            return source
+    elif isinstance(source, _PATH):
+        # As a file: by a path, Pillow maps raw TIFF into memory, and then turns it wrongly by its orientation.
+        file = stack.enter_context(_regular(user_path(source), name).open("rb"))
+    elif not hasattr(source, "read"):
+        raise ImageError(f"an image is a path, a binary file, a PIL image or an array, got {name}")
+    image = stack.enter_context(Image.open(file))
+    _refuse_bomb(image, name)
+    if image.format == "EPS":
+        raise ImageError(f"{name} is PostScript, a program, which is not run; convert it to PNG")
+    image.seek(frame)
+    if min_side is not None:
+        image.draft(None, (min_side, min_side))  # other formats than JPEG ignore it
+    return image
 
 
 def _unread(image: Image.Image) -> io.BytesIO | None:
@@ -223,7 +217,7 @@ def _rgb(image: Image.Image, name: str) -> np.ndarray:
         rgb = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     else:
         rgb = image if mode == "RGB" else image.convert("RGB")
-    turn = _UPRIGHT.get(_orientation(image))
+    turn = _UPRIGHT.get(orientation(image))
     return np.array(rgb if turn is None else rgb.transpose(turn))
 
 
@@ -239,9 +233,10 @@ _UPRIGHT = {
 }
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 … 8, as far as the image is read; 1 where there is none."""
     try:
-        return int(image.getexif().get(274, 1))
+        return int(Image.Image.getexif(image).get(274, 1))  # that of PNG reads the whole image first
     except Exception:  # damaged EXIF data do not make the picture unreadable
         return 1
 

@@ -4,14 +4,15 @@ import threading
 from typing import NamedTuple
 
 from bitseek.index._database import Database
-from bitseek.kernels.layout import MOST_CLUSTERED, Shells
+from bitseek.kernels.layout import MOST_CLUSTERED, Gone, Shells
 
 
 class Built(NamedTuple):
-    """Clusters that were built, of the first `covered` ids; later ones must be scanned."""
+    """Clusters of the first `covered` ids; later ones must be scanned. What they leave out is in the mask `gone`."""
 
     shells: Shells
     covered: int
+    gone: Gone
 
 
 WORTH_IT = 200_000
@@ -70,10 +71,12 @@ class Clusters:
 
     def build_if_due(self, database: Database) -> None:
         """Begin to build in the background, if the index is large and its clusters are none, or cover too little."""
-        if self._building is not None or self._failed is not None:
-            return
-        if WORTH_IT <= database.size < MOST_CLUSTERED and self.covered < _STALE * database.size:
+        if self._building is None and self._failed is None and self.are_due(database):
             self.build(database, 1, wait=False)
+
+    def are_due(self, database: Database) -> bool:
+        """Whether the index is large, and its clusters are none, or cover too little."""
+        return WORTH_IT <= database.size < MOST_CLUSTERED and self.covered < _STALE * database.size
 
     def state(self, database: Database) -> str:
         """How things stand, in words."""
@@ -98,4 +101,4 @@ class Clusters:
 
         alive = database.is_alive() if database.removed else None
         shells = cluster.build(database.whole(), database.bits, alive, threads=threads)
-        self.built = Built(shells, database.size)
+        self.built = Built(shells, database.size, database.gone)

@@ -46,6 +46,11 @@ class Database:
         return len(self.base) + len(self.tail)
 
     @property
+    def words(self) -> int:
+        """Number of words in all rows, which a scan reads."""
+        return self.size * int(self.base.shape[1])
+
+    @property
     def alive(self) -> int:
         """Number of items that can be found."""
         return self.size - self.removed
@@ -80,6 +85,16 @@ class Database:
         words[early] = self.base[ids[early]]
         words[~early] = self.tail[ids[~early] - len(self.base)]
         return words
+
+    def has_any(self, mask: Gone) -> bool:
+        """Whether an item of a mask can be found."""
+        gone = np.zeros(len(mask), np.uint64)
+        gone[: len(self.gone)] = self.gone[: len(mask)]
+        return bool((mask & ~gone).any())
+
+    def first(self, count: int) -> Words:
+        """The first rows; a copy only if some of them were added."""
+        return self.base[:count] if count <= len(self.base) else self.whole()[:count]
 
     def whole(self) -> Words:
         """All rows in one array; a copy only if some were added."""

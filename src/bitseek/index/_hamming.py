@@ -11,11 +11,12 @@ from bitseek._checks import as_array, whole_number
 from bitseek._files import user_path
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError, CodeWidthError, ShapeError
-from bitseek.index import _store
-from bitseek.index._clusters import Built, Clusters
+from bitseek.index import _plain, _store
+from bitseek.index._clusters import Clusters
 from bitseek.index._database import Database
 from bitseek.index._hits import Hits, RaggedHits, ScoredHits
 from bitseek.index._planner import Explanation, Found, Plan, Planner, Used, Verb
+from bitseek.kernels import loading
 from bitseek.kernels.layout import split
 
 
@@ -26,10 +27,12 @@ class HammingIndex:
     the same answers: *scan* looks at every code, *pruned* rules most of them out by clusters and the triangle
     inequality (see `bitseek.kernels.pruned`), which is far quicker if the codes lie in clusters, and slower if not.
     With the plan `auto`, clusters are built in the background once a large enough index is searched, both plans are
-    tried out on the first queries, and the quicker one is taken. Searches may run in several threads at once.
+    tried out on the first queries, and the quicker one is taken; NumPy scans for the very first ones, until it pays to
+    load the compiled kernels. Searches may run in several threads at once.
 
     Args:
         codes: the database; kept, not copied, so it may be memory-mapped.
+        gone: ids of items that cannot be found, as if removed; none if None.
         plan: `auto`, `scan` or `pruned`.
         threads: at most so many for a search; as many as there are processors if None (see `BITSEEK_THREADS`).
 
@@ -42,9 +45,12 @@ class HammingIndex:
     Hit(ids=array([1, 2]), distances=array([0, 2], dtype=int32))
     """
 
-    def __init__(self, codes: Codes, *, plan: Plan = "auto", threads: SupportsIndex | None = None) -> None:
+    def __init__(
+        self, codes: Codes, *, gone: Any = None, plan: Plan = "auto", threads: SupportsIndex | None = None
+    ) -> None:
         words = _codes(codes, "the database").words
-        self._start(Database.of(np.ascontiguousarray(words), codes.bits), plan, threads)
+        database = Database.of(np.ascontiguousarray(words), codes.bits)
+        self._start(database if gone is None else database.without(_ids(gone, database.size)), plan, threads)
 
     def _start(self, database: Database, plan: Any, threads: Any) -> None:
         self._database = database
@@ -203,11 +209,31 @@ class HammingIndex:
         """
         self._clusters.build(self._database, self._threads, wait=wait)
 
+    @property
+    def build_is_due(self) -> bool:
+        """Whether clusters are worth building: the index is large, and they are none yet or cover too little of it."""
+        return self._clusters.are_due(self._database)
+
+    def load_kernels(self) -> None:
+        """Load the compiled kernels now, as a service does before its first request; else a search does, when it pays.
+
+        Takes a second or more: numba is imported, and the kernels are read from their cache, or compiled.
+        """
+        from bitseek.index import _search
+
+        database, built = self._database, self._clusters.built
+        if database.size:
+            query = database.rows(np.zeros(1, np.int64))
+            for used in [None] if built is None else [None, built]:
+                _search.nearest(database, used, query, 1, self._threads)
+                _search.within(database, used, query, 0, self._threads)
+
     def explain(self) -> Explanation:
         """How this index answers, and why; `print` it."""
         from bitseek.kernels import jit, threads
 
-        database, clusters, shells = self._database, self._clusters, (self._clusters.built or (None, 0))[0]
+        database, clusters, built = self._database, self._clusters, self._clusters.built
+        shells = None if built is None else built.shells
         in_clusters = 0 if shells is None else sum(array.nbytes for array in shells[1:])
         return Explanation(
             items=database.alive,
@@ -227,9 +253,10 @@ class HammingIndex:
         """The hits of the queries, in one or two pieces, by the plan that was chosen or by the quicker one."""
         self._check(codes)
         wanted: Plan = self._plan if plan is None else _known(plan)
+        in_numpy = wanted == "auto" and loading.numpy_suffices(len(codes), self._database.words)
         if wanted == "pruned":
             self._clusters.build(self._database, self._threads, wait=True, again=False)
-        elif wanted == "auto":
+        elif wanted == "auto" and not in_numpy:
             self._clusters.build_if_due(self._database)
         built = self._clusters.built
         database = self._database  # looked up after the clusters, so it has all that they hold and is not gone
@@ -237,6 +264,8 @@ class HammingIndex:
         if not len(codes) or not database.alive:
             none = np.zeros((len(codes), number) if verb == "nearest" else 0, np.int64)
             return [Found(none, np.zeros(len(codes) + 1, np.int64), 0.0)]
+        if in_numpy:
+            return [(_plain.nearest if verb == "nearest" else _plain.within)(database, codes.words, number)]
         from bitseek.index import _search
 
         by = _search.nearest if verb == "nearest" else _search.within
@@ -257,9 +286,8 @@ class HammingIndex:
             BitseekError: the folder cannot be written, or holds files by the index's names that bitseek did not write.
         """
         with self._change:
-            shells, covered = self._clusters.built or (None, 0)
-            database = self._database
-            _store.save(user_path(path), _store.Stored(database.bits, database.whole(), database.gone, shells, covered))
+            built, database = self._clusters.built, self._database
+            _store.save(user_path(path), _store.Stored(database.bits, database.whole(), database.gone, built))
 
     @classmethod
     def open(
@@ -285,9 +313,40 @@ class HammingIndex:
         stored = _store.read(user_path(path), verify)
         index = cls.__new__(cls)
         index._start(Database.of(stored.words, stored.bits, stored.gone), plan, threads)
-        if stored.shells is not None:
-            index._clusters.built = Built(stored.shells, stored.covered)
+        index._clusters.built = stored.built
         return index
+
+    def save_clusters(self, folder: str | os.PathLike[str]) -> bool:
+        """Write the clusters alone to a folder, atomically, for an index whose codes are kept elsewhere.
+
+        Returns:
+            Whether there are any (see `build`); if not, the folder stays as it is.
+
+        Raises:
+            BitseekError: the folder cannot be written, or holds files by the same names that bitseek did not write.
+        """
+        built = self._clusters.built
+        if built is not None:
+            _store.save_clusters(user_path(folder), built, self._database)
+        return built is not None
+
+    def load_clusters(self, folder: str | os.PathLike[str], *, verify: bool = False) -> bool:
+        """Take over clusters that `save_clusters` wrote, memory-mapped, for an index of the same codes or more.
+
+        They are compared with the codes by checksums. Items that were added or removed since do no harm.
+
+        Args:
+            folder: where they are.
+            verify: whether to compare all checksums, of the codes too; otherwise a part, in well under a second.
+
+        Returns:
+            Whether they could be used. If they are absent, damaged, of other codes, or without items that this index
+            has, a line in the log says so, and the index stays as it is.
+        """
+        built = _store.read_clusters(user_path(folder), self._database, verify)
+        if built is not None:
+            self._clusters.built = built
+        return built is not None
 
     def __repr__(self) -> str:
         return f"HammingIndex({len(self)} × {self.bits} bits, plan {self._plan})"

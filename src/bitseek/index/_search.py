@@ -21,7 +21,7 @@ def nearest(database: Database, built: Built | None, queries: Words, k: int, thr
     looked, start, parts = 0.0, 0, []
     sample = database.sample if k >= topk.SAMPLED_FROM else None
     if built is not None:
-        shells, start = built
+        shells, start = built.shells, built.covered
         keys, seen = pruned.nearest(shells, queries, k, gone=database.gone, sample=sample, threads=threads)
         looked = float(seen.mean())
         parts.append(keys)
@@ -39,7 +39,7 @@ def within(database: Database, built: Built | None, queries: Words, radius: int,
     """All items within a radius of each query: from clusters and a scan of the rest, or by a scan alone."""
     looked, start, parts = 0.0, 0, []
     if built is not None:
-        shells, start = built
+        shells, start = built.shells, built.covered
         offsets, keys, seen = pruned.within(shells, queries, radius, gone=database.gone, threads=threads)
         looked = float(seen.mean())
         parts.append((offsets, keys))

@@ -7,11 +7,12 @@
     topk       the k nearest so far
     scan       k nearest and all within a radius, by looking at every code
     pruned     the same answers by clusters and the triangle inequality on shells
-    plain      both in NumPy, where there is no compiler
+    plain      both in NumPy: where there is no compiler, and for the first searches of a process
+    loading    when the compiled kernels are worth loading
     cluster    building those clusters
     lookup     real-valued queries against codes, through tables of bytes
     histogram  histograms of distance and relevance, for the metrics
 
-This package imports none of them, and all but `layout` and `threads` import numba, which takes half a second: whoever
-must start quickly imports them in the function that needs them.
+This package imports none of them, and all but `layout`, `threads`, `plain` and `loading` import numba, which takes half
+a second: whoever must start quickly imports them in the function that needs them.
 """

@@ -1,6 +1,7 @@
 """Random changes of training images, for a whole batch at once on the device.
 
-All that is random is drawn from one generator on the CPU, so that a step is the same on every device. Flips, crops and
+All that is random is drawn from one generator on the CPU, so that a step is the same on every device, and for the whole
+batch, so that it is the same on any number of processes. Flips, crops and
 grey are torchvision's; its colours and its blur have one parameter for a whole batch, here each image has its own.
 """
 
@@ -12,14 +13,40 @@ from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional as TF
 
-from bitseek.models._preprocess import Preprocess
+from bitseek.images import Preprocess
+from bitseek.models._pixels import normalise, square
+
+
+class Draws:
+    """Random numbers for some images of a batch.
+
+    Args:
+        generator: on the CPU.
+        total: images of the whole batch; numbers are drawn for all of them.
+        own: which of them the numbers are for; all if not given.
+    """
+
+    def __init__(self, generator: Generator, total: int, own: slice | None = None) -> None:
+        self.generator, self.total, self.own = generator, total, slice(None) if own is None else own
+
+    def rand(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1), of a shape for each image."""
+        return torch.rand(self.total, *shape, generator=self.generator)[self.own]
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform in −1 … 1."""
+        return 2 * self.rand(*shape) - 1
+
+    def chance(self, probability: float) -> Tensor:
+        """(n,) bool, each True with that probability."""
+        return self.rand() < probability
 
 
 def augment(
     images: UInt8[Tensor, "batch 3 h w"],
     kind: str,
     preprocess: Preprocess,
-    generator: Generator,
+    draws: Draws,
     *,
     mirror: bool = True,
 ) -> Float[Tensor, "batch 3 s s"]:
@@ -29,31 +56,31 @@ def augment(
         images: squares of `Preprocess.resized`, or small pictures of any size, which are enlarged after.
         kind: `none`, `flip`, `crop`, `resized-crop`, `jitter` or `views`; see `Recipe.augment`.
         preprocess: of the backbone.
-        generator: on the CPU.
+        draws: random numbers for these images.
         mirror: whether images may be flipped.
     """
     if mirror and kind != "none":
-        images = flip(images, generator)
+        images = flip(images, draws)
     if kind in ("resized-crop", "views"):
-        pixels = random_resized_crop(images, preprocess.size, 0.08 if kind == "resized-crop" else 0.5, generator)
+        pixels = random_resized_crop(images, preprocess.size, 0.08 if kind == "resized-crop" else 0.5, draws)
         if kind == "views":
-            pixels = blur(colour_jitter(pixels, generator), generator)
-        return preprocess.normalise(pixels)
+            pixels = blur(colour_jitter(pixels, draws), draws)
+        return normalise(pixels, preprocess)
     if kind == "crop":
-        images = random_crop(images, preprocess, generator)
-    pixels = preprocess.square(images)
+        images = random_crop(images, preprocess, draws)
+    pixels = square(images, preprocess)
     if kind == "jitter":
-        brightness, contrast = (1 + 0.05 * uniform(len(pixels), 2, generator=generator)).to(pixels.device).unbind(1)
+        brightness, contrast = (1 + 0.05 * draws.uniform(2)).to(pixels.device).unbind(1)
         pixels = adjust_contrast(adjust_brightness(pixels.float(), brightness), contrast)
-    return preprocess.normalise(pixels)
+    return normalise(pixels, preprocess)
 
 
-def flip(images: Tensor, generator: Generator) -> Tensor:
+def flip(images: Tensor, draws: Draws) -> Tensor:
     """Left and right exchanged in half of the images."""
-    return torch.where(chance(len(images), 0.5, generator).to(images.device), TF.horizontal_flip(images), images)
+    return torch.where(draws.chance(0.5).view(-1, 1, 1, 1).to(images.device), TF.horizontal_flip(images), images)
 
 
-def random_crop(images: Tensor, preprocess: Preprocess, generator: Generator) -> Tensor:
+def random_crop(images: Tensor, preprocess: Preprocess, draws: Draws) -> Tensor:
     """A square of `preprocess.size` at a random place.
 
     A small picture is cut to its own size, after a border of zeros of one eighth of its width was put around it.
@@ -64,46 +91,44 @@ def random_crop(images: Tensor, preprocess: Preprocess, generator: Generator) ->
     else:
         images = TF.pad(images, [width // 8])
     room = torch.tensor([images.shape[-2] - height, images.shape[-1] - width]) + 1
-    corners = (torch.rand(len(images), 2, generator=generator) * room).long().tolist()
+    corners = (draws.rand(2) * room).long().tolist()
     cut = [TF.crop(image, top, left, height, width) for image, (top, left) in zip(images, corners, strict=True)]
     return torch.stack(cut)
 
 
-def random_resized_crop(images: Tensor, size: int, smallest: float, generator: Generator) -> Tensor:
+def random_resized_crop(images: Tensor, size: int, smallest: float, draws: Draws) -> Tensor:
     """A box of random area (from `smallest` to 1 of the image) and ratio (3/4 … 4/3), resized to `size`.
 
     Returns:
         (b, 3, size, size) float, 0 … 255.
     """
-    draws = torch.rand(len(images), 4, generator=generator)
-    area = smallest + (1 - smallest) * draws[:, 0]
-    ratio = torch.exp((2 * draws[:, 1] - 1) * math.log(4 / 3))
+    size_drawn, ratio_drawn, x_drawn, y_drawn = draws.rand(4).unbind(1)
+    area = smallest + (1 - smallest) * size_drawn
+    ratio = torch.exp((2 * ratio_drawn - 1) * math.log(4 / 3))
     width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
-    x, y = (2 * draws[:, 2] - 1) * (1 - width), (2 * draws[:, 3] - 1) * (1 - height)
+    x, y = (2 * x_drawn - 1) * (1 - width), (2 * y_drawn - 1) * (1 - height)
     zero = torch.zeros_like(x)
     boxes = torch.stack([torch.stack([width, zero, x], 1), torch.stack([zero, height, y], 1)], 1).to(images.device)
     grid = F.affine_grid(boxes, [len(images), 3, size, size], align_corners=False)
     return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
-def colour_jitter(pixels: Tensor, generator: Generator) -> Tensor:
+def colour_jitter(pixels: Tensor, draws: Draws) -> Tensor:
     """Brightness, contrast, saturation (by up to 40 %) and hue (10 % of the circle) in 70 % of the images.
 
     Then 20 % lose all colour. Hue turns the colours around the axis of grey.
     """
-    n = len(pixels)
-    strength = chance(n, 0.7, generator).view(n, 1) * uniform(n, 4, generator=generator)
+    strength = draws.chance(0.7).view(-1, 1) * draws.uniform(4)
     brightness, contrast, saturation = (1 + 0.4 * strength[:, :3]).to(pixels.device).unbind(1)
     pixels = adjust_saturation(adjust_contrast(adjust_brightness(pixels, brightness), contrast), saturation)
     pixels = turn_hue(pixels, 0.1 * 2 * math.pi * strength[:, 3])
-    return adjust_saturation(pixels, chance(n, 0.8, generator).flatten().to(pixels))
+    return adjust_saturation(pixels, draws.chance(0.8).to(pixels))
 
 
-def blur(pixels: Tensor, generator: Generator) -> Tensor:
+def blur(pixels: Tensor, draws: Draws) -> Tensor:
     """A Gaussian of 3 × 3 pixels and random width (σ 0.1 … 2) over half of the images."""
-    n = len(pixels)
-    beside = torch.exp(-0.5 / (0.1 + 1.9 * torch.rand(n, generator=generator)) ** 2)
-    share = (1 / (1 + 2 * beside)).where(chance(n, 0.5, generator).flatten(), 1.0).to(pixels.device)
+    beside = torch.exp(-0.5 / (0.1 + 1.9 * draws.rand()) ** 2)
+    share = (1 / (1 + 2 * beside)).where(draws.chance(0.5), 1.0).to(pixels.device)
     for axis in (-2, -1):
         border = [1, 1, 0, 0] if axis == -1 else [0, 0, 1, 1]
         padded, length = F.pad(pixels, border, mode="replicate"), pixels.shape[axis]
@@ -139,13 +164,3 @@ def turn_hue(pixels: Tensor, angle: Tensor) -> Tensor:
 def blend(pixels: Tensor, base: Tensor, factor: Tensor) -> Tensor:
     """Images as base + factor · (pixels − base), one factor an image, within 0 … 255; a factor of 1 changes nothing."""
     return torch.lerp(base, pixels, factor.view(-1, 1, 1, 1)).clamp_(0, 255)
-
-
-def uniform(*shape: int, generator: Generator) -> Tensor:
-    """Uniform in −1 … 1."""
-    return 2 * torch.rand(shape, generator=generator) - 1
-
-
-def chance(n: int, probability: float, generator: Generator) -> Tensor:
-    """(n, 1, 1, 1) bool, each True with that probability."""
-    return torch.rand(n, 1, 1, 1, generator=generator) < probability

@@ -15,7 +15,7 @@ from torchvision import models as tv
 
 from bitseek._values import Value
 from bitseek.errors import RunError
-from bitseek.models._preprocess import Preprocess
+from bitseek.images import Preprocess
 from bitseek.models._seeded import seeded
 from bitseek.models._weights import digest_of, download, load_weights, read_settings
 

@@ -12,9 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from bitseek._hub import unreachable
 from bitseek.errors import RunError
-
-PROBE_SECONDS = 5.0
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -111,26 +110,14 @@ def download(name: str, build: Callable[[], Any], repository: str | None) -> Any
                 with _offline():
                     return build()
             except OSError:
-                _probe(repository)
+                if (away := unreachable(repository)) is not None:
+                    raise OSError(f"the hub cannot be reached: {away}") from None
         return build()
     except (OSError, RuntimeError) as error:
         raise RunError(
             f"the weights of {name} cannot be downloaded ({type(error).__name__}: {_reason(error)}); download them "
             "elsewhere and give --weights FILE (safetensors or a state dict), or start from scratch with --weights none"
         ) from error
-
-
-def _probe(repository: str) -> None:
-    """Raise OSError at once where the hub cannot be reached; its own client would try for a minute."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        get_hf_file_metadata(hf_hub_url(repository, "config.json"), timeout=PROBE_SECONDS)
-    except HfHubHTTPError:
-        return  # an answer: the client will say what is wrong
-    except Exception as error:  # of whatever HTTP library the hub's client uses in this version
-        raise OSError(f"the hub cannot be reached: {_reason(error)}") from error
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """RunConfig: all that is needed to repeat a run and to measure it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,6 +99,20 @@ class RunConfig(Value):
     def changed(self, **values: Any) -> "RunConfig":
         """This configuration with other values."""
         return type(self)(**{**dict(self), **values})
+
+    def without_paths(self) -> "RunConfig":
+        """This configuration as others may see it: no path of the machine, and nobody's file names.
+
+        What a protocol of the user's own was loaded from is left out, and so the whole of its origin.
+        """
+        origin, backbone = self.origin, self.backbone
+        if origin is not None:
+            values = (origin.name, *map(str, origin.options.values()))
+            own = any("/" in value or "\\" in value for value in values)
+            origin = None if own else replace(origin, root=None)
+        if backbone is not None and backbone.weights is not None:
+            backbone = backbone.model_copy(update={"weights": Path(backbone.weights).name})
+        return self.changed(origin=origin, backbone=backbone, unreadable=())
 
     def differing(self, other: "RunConfig") -> list[str]:
         """Names of the fields by which another configuration is another run."""

@@ -1,6 +1,6 @@
-"""Passes over images: batches in, logits or features out, with what could not be read by name."""
+"""Logits or features of items, with what could not be read by name, and the way of one batch through a backbone."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,15 +9,17 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from bitseek._checks import whole_number
 from bitseek.codes import Codes
-from bitseek.images import Images
-from bitseek.models import Backbone, Loader, Preprocess, in_batches
-
-BATCH = 64
-
-Progress = Callable[[int, int], None]
-"""Called with how many items are done, and of how many."""
+from bitseek.images import BATCH, Images, Progress, batches
+from bitseek.models import (
+    Backbone,
+    as_tensor,
+    colours,
+    gathered_array,
+    gathered_objects,
+    normalise,
+    rows_of_rank,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,55 +75,46 @@ def encode_features(
     progress: Progress | None = None,
 ) -> EncodedFeatures:
     """Outputs of a backbone in evaluation mode; the arguments are those of `encode`."""
-    device = next(backbone.parameters()).device
     backbone.to(memory_format=torch.channels_last).eval()
-    run = Pass(images, indices, backbone, device, batch_size, threads, progress)
-    parts = [(ids, features_of(backbone, batch).cpu().numpy()) for ids, batch in run]
-    ids, features = joined(parts, backbone.features)
-    return EncodedFeatures(ids, features, run.loader.unreadable)
-
-
-class Pass:
-    """One pass over items: batches with at least one that could be read, and progress after each."""
-
-    def __init__(
-        self,
-        images: Images,
-        indices: np.ndarray | None,
-        backbone: Backbone | None,
-        device: torch.device,
-        batch_size: int,
-        threads: int | None,
-        progress: Progress | None,
-    ) -> None:
-        whole_number(batch_size, "batch_size")
-        self.wanted = np.arange(len(images)) if indices is None else np.asarray(indices, np.int64)
-        preprocess = Preprocess() if backbone is None else backbone.preprocess
-        self.loader = Loader(images, preprocess, device, threads=threads)
-        self.batch_size, self.progress = batch_size, progress
-
-    def __iter__(self) -> Iterator[tuple[np.ndarray, Tensor]]:
-        done = 0
-        order = list(in_batches(self.wanted, self.batch_size))
-        for wanted, (kept, batch) in zip(order, self.loader.batches(iter(order)), strict=True):
-            if len(kept):
-                yield kept, batch
-            done += len(wanted)
-            if self.progress is not None:
-                self.progress(done, len(self.wanted))
+    unreadable: dict[int, str] = {}
+    read = batches(
+        images,
+        backbone.preprocess,
+        of_rank(images, indices),
+        batch_size=batch_size,
+        threads=threads,
+        progress=progress,
+        unreadable=unreadable,
+    )
+    parts = [(ids, features_of(backbone, batch).cpu().numpy()) for ids, batch in read]
+    ids, features = joined(parts, backbone.features, next(backbone.parameters()).device)
+    return EncodedFeatures(ids, features, from_all_ranks(unreadable))
 
 
 @torch.inference_mode()
-def features_of(backbone: Backbone, batch: Tensor) -> Tensor:
-    """(n, D) float32 outputs of a backbone for (n, 3, s, s) uint8 pixels after `Preprocess.square`."""
+def features_of(backbone: Backbone, squares: np.ndarray) -> Tensor:
+    """(n, D) float32 outputs of a backbone, where it is, for (n, s, s, 3) uint8 squares of `Preprocess.square`."""
     device = next(backbone.parameters()).device
-    inputs = backbone.preprocess.normalise(batch.to(device)).contiguous(memory_format=torch.channels_last)
-    features: Tensor = backbone(inputs).float()
+    inputs = normalise(colours(as_tensor(squares).to(device, non_blocking=True)), backbone.preprocess)
+    features: Tensor = backbone(inputs.contiguous(memory_format=torch.channels_last)).float()
     return features
 
 
-def joined(parts: list[tuple[np.ndarray, np.ndarray]], width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and rows of all batches, each in one array."""
+def of_rank(images: Images, indices: np.ndarray | None) -> Int64[np.ndarray, " m"]:
+    """The items that this rank computes, of those at `indices`, or of all."""
+    wanted = np.arange(len(images)) if indices is None else np.asarray(indices, np.int64)
+    return wanted[rows_of_rank(len(wanted))]
+
+
+def joined(
+    parts: list[tuple[np.ndarray, np.ndarray]], width: int, device: torch.device
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and rows of all batches of all ranks, each in one array; ranks exchange them on a device."""
     ids = [np.zeros(0, np.int64), *(part[0] for part in parts)]
     rows = [np.zeros((0, width), np.float32), *(part[1] for part in parts)]
-    return np.concatenate(ids), np.concatenate(rows)
+    return gathered_array(np.concatenate(ids), device), gathered_array(np.concatenate(rows), device)
+
+
+def from_all_ranks(unreadable: Mapping[int, str]) -> dict[int, str]:
+    """Messages about images that any rank could not read."""
+    return {index: message for part in gathered_objects(dict(unreadable)) for index, message in part.items()}

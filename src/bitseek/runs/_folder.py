@@ -23,7 +23,7 @@ from torch import Tensor
 
 from bitseek._files import atomic, read_json, user_path, write_json
 from bitseek.errors import BitseekError, RunError
-from bitseek.models import digest_of
+from bitseek.models import digest_of, rank
 from bitseek.runs._card import CARD, MARK, model_card
 from bitseek.runs._config import FILE, RunConfig
 
@@ -114,11 +114,15 @@ def read_report(folder: str | Path) -> dict[str, Any] | None:
 
 
 def keep_report(folder: str | Path, report: Mapping[str, Any]) -> None:
-    """Keep an evaluation on the run's own split, as `Report.to_json` gives it, and write the card anew."""
+    """Keep an evaluation on the run's own split, as `Report.to_json` gives it, and write the card anew.
+
+    Of several ranks only the first one writes.
+    """
     if not isinstance(report.get("levels"), dict):
         raise RunError("a run keeps the report of an evaluation (Report.to_json()), which has levels")
-    write_json(user_path(folder) / REPORT, report)
-    write_card(user_path(folder))
+    if rank() == 0:
+        write_json(user_path(folder) / REPORT, report)
+        write_card(user_path(folder))
 
 
 def write_card(folder: Path) -> None:

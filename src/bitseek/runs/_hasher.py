@@ -2,7 +2,8 @@
 
 import copy
 import hashlib
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,24 +12,19 @@ from jaxtyping import Float32, UInt64
 from torch import Tensor, nn
 
 from bitseek._checks import whole_number
-from bitseek._files import user_path
+from bitseek._files import FilePath, user_path
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError, ImageError, RunError, ShapeError
-from bitseek.images import Features, Images, as_images
+from bitseek.images import BATCH, Features, Images, Preprocess, Progress, as_images, batches
 from bitseek.methods import method_class
-from bitseek.models import (
-    Backbone,
-    architecture,
-    digest_of,
-    estimate_batch_norm,
-    pick_device,
-)
+from bitseek.models import Backbone, architecture, as_tensor, digest_of, estimate_batch_norm, pick_device
 from bitseek.runs._config import RunConfig
-from bitseek.runs._encoding import BATCH, Encoded, Pass, Progress, features_of, joined
-from bitseek.runs._folder import make_run_folder, read_model, write_card, write_model
+from bitseek.runs._encoding import Encoded, features_of, from_all_ranks, joined, of_rank
+from bitseek.runs._folder import make_run_folder, read_model, read_report, write_card, write_model
+from bitseek.runs._hub import OnTheHub
 
 
-class Hasher(nn.Module):
+class Hasher(nn.Module, OnTheHub):
     """Images to codes.
 
     Args:
@@ -41,6 +37,7 @@ class Hasher(nn.Module):
     Attributes:
         codewords: (C, bits) ±1 target codes of the classes, where the method has them; the nearest one classifies.
         train_items: hashes of its training items (`Pool.item_hashes`), by which they are known on other splits.
+        report: JSON of the last evaluation on its own split, as it lay in the run folder.
     """
 
     codewords: Tensor | None
@@ -60,6 +57,7 @@ class Hasher(nn.Module):
         self.bits = whole_number(bits, "bits")
         self.config = config
         self.train_items: UInt64[np.ndarray, " N"] | None = None
+        self.report: dict[str, Any] | None = None
         self.register_buffer("codewords", None)
         if backbone is not None:
             backbone.to(memory_format=torch.channels_last)  # twice as fast on a CPU, and never slower on a GPU
@@ -80,6 +78,21 @@ class Hasher(nn.Module):
     def device(self) -> torch.device:
         """Where the hasher computes."""
         return next(self.parameters(), next(self.buffers(), torch.zeros(0))).device
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """From the pixels of an image to the square that the backbone sees.
+
+        Raises:
+            BitseekError: there is no backbone, the hasher takes features.
+        """
+        if self.backbone is None:
+            raise BitseekError(
+                f"{self!r} takes features, not images: it was trained on a file of features that does not say which "
+                "backbone made them, or whose weights were not there. Write the file with `bitseek features`, and "
+                "train where the weights are (or with --weights FILE)"
+            )
+        return self.backbone.preprocess
 
     @property
     def fingerprint(self) -> str:
@@ -132,31 +145,52 @@ class Hasher(nn.Module):
             raise ImageError(next(iter(encoded.unreadable.values())))
         return encoded.logits
 
-    @torch.inference_mode()
-    def logits_of(self, batch: Tensor) -> Float32[np.ndarray, "n bits"]:
-        """Logits of one batch of a `Loader`: pixels after `Preprocess.square`, or features.
+    def logits_of(self, squares: np.ndarray) -> Float32[np.ndarray, "n bits"]:
+        """Logits of one batch: (n, s, s, 3) uint8 squares of `preprocess`, or (n, D) float32 features of the backbone.
 
         Always in float32 and in evaluation mode: the code of an image does not depend on autocast.
+
+        Raises:
+            ShapeError: an array of another shape or type.
+            BitseekError: squares, for a hasher that takes features only.
         """
-        features = self.features_of(batch)
+        features = self._features(squares)
         try:
-            logits: np.ndarray = self.head(features).float().cpu().numpy()
+            with torch.inference_mode():
+                logits: np.ndarray = self.head(features).float().cpu().numpy()
         except RuntimeError as error:
             raise ShapeError(f"the head of {self!r} does not take {features.shape[1]} features: {error}") from error
         if logits.shape[1:] != (self.bits,):
             raise ShapeError(f"the head of {self!r} gives logits {logits.shape}, not one for each of its bits")
         return logits
 
-    @torch.inference_mode()
-    def features_of(self, batch: Tensor) -> Tensor:
-        """(n, D) float32 outputs of the backbone, in evaluation mode; features are their own."""
-        self.eval()
-        if batch.dtype != torch.uint8:
-            return batch.to(self.device).float()
-        assert self.backbone is not None
-        return features_of(self.backbone, batch.to(self.device))
+    def features_of(self, squares: np.ndarray) -> Float32[np.ndarray, "n D"]:
+        """Outputs of the backbone for one batch, in evaluation mode; argument and errors are those of `logits_of`."""
+        features: np.ndarray = self._features(squares).cpu().numpy()
+        return features
 
-    def save(self, folder: str | Path, method: nn.Module | None = None) -> None:
+    def logits_and_features_of(
+        self, squares: np.ndarray
+    ) -> tuple[Float32[np.ndarray, "n bits"], Float32[np.ndarray, "n D"]]:
+        """What `logits_of` and `features_of` give, by one run of the backbone."""
+        features = self.features_of(squares)
+        return self.logits_of(features), features
+
+    def _features(self, batch: np.ndarray) -> Tensor:
+        """(n, D) float32 features where the hasher computes; features are their own."""
+        self.eval()
+        if batch.ndim == 2 and batch.dtype == np.float32:
+            return as_tensor(batch).to(self.device)
+        side = self.preprocess.size
+        if batch.shape[1:] != (side, side, 3) or batch.dtype != np.uint8:
+            raise ShapeError(
+                f"{self!r} takes squares (n, {side}, {side}, 3) of uint8, as its preprocess.square makes them, got "
+                f"{batch.shape} {batch.dtype}"
+            )
+        assert self.backbone is not None
+        return features_of(self.backbone, batch)
+
+    def save(self, folder: FilePath, method: nn.Module | None = None) -> None:
         """Write the hasher into a run folder: weights, configuration and card.
 
         Args:
@@ -181,7 +215,7 @@ class Hasher(nn.Module):
         write_card(path)
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> "Hasher":
+    def load(cls, folder: FilePath, *, device: str | torch.device = "cpu") -> "Hasher":
         """The hasher that a run trained, ready to encode.
 
         Args:
@@ -202,20 +236,22 @@ class Hasher(nn.Module):
             hasher.codewords = state.get("codewords")
             hasher.load_state_dict(state)
         except (KeyError, TypeError, RuntimeError) as error:
-            raise RunError(f"the run {folder} does not fit this version of bitseek: {error}") from error
+            raise RunError(f"the run {path} does not fit this version of bitseek: {error}") from error
         if "run.train_items" in tensors:
             hasher.train_items = tensors["run.train_items"].numpy().view(np.uint64)
         if config.fingerprint is None:
-            raise RunError(f"the training of {folder} was stopped before it had weights; go on with --resume")
+            raise RunError(f"the training of {path} was stopped before it had weights; go on with --resume")
         if config.fingerprint != hasher.fingerprint:
             raise RunError(
-                f"config.json and model.safetensors in {folder} are of two trainings: the fingerprints are "
+                f"config.json and model.safetensors in {path} are of two trainings: the fingerprints are "
                 f"{config.fingerprint} and {hasher.fingerprint}"
             )
+        with suppress(RunError):  # a damaged report is none
+            hasher.report = read_report(path)
         return hasher.to(where).eval()
 
 
-def load(run: str | Path, *, device: str | torch.device = "cpu") -> Hasher:
+def load(run: FilePath, *, device: str | torch.device = "cpu") -> Hasher:
     """The hasher that a run trained; see `Hasher.load`."""
     return Hasher.load(run, device=device)
 
@@ -242,11 +278,10 @@ def encode(
     Raises:
         BitseekError: images for a hasher that takes features only, or features of another length.
     """
-    _check(hasher, images)
-    run = Pass(images, indices, hasher.backbone, hasher.device, batch_size, threads, progress)
-    parts = [(ids, hasher.logits_of(batch)) for ids, batch in run]
-    ids, logits = joined(parts, hasher.bits)
-    return Encoded(ids, logits, run.loader.unreadable)
+    unreadable: dict[int, str] = {}
+    read = _read(hasher, images, of_rank(images, indices), batch_size, threads, progress, unreadable)
+    ids, logits = joined([(ids, hasher.logits_of(batch)) for ids, batch in read], hasher.bits, hasher.device)
+    return Encoded(ids, logits, from_all_ranks(unreadable))
 
 
 def adapt(
@@ -269,21 +304,32 @@ def adapt(
         progress: called after each batch.
     """
     adapted = copy.deepcopy(hasher)
-    _check(adapted, images)
-    run = Pass(images, indices, hasher.backbone, hasher.device, batch_size, threads, progress)
-    estimate_batch_norm(adapted.head, (adapted.features_of(batch) for _, batch in run))
+    read = _read(adapted, images, indices, batch_size, threads, progress, {})
+    estimate_batch_norm(adapted.head, (adapted._features(batch) for _, batch in read))
     return adapted.eval()
 
 
-def _check(hasher: Hasher, images: Images) -> None:
-    if not isinstance(images, Features):
-        if hasher.backbone is None:
-            raise BitseekError(
-                f"{hasher!r} takes features, not images: it was trained on a file of features that does not say which "
-                "backbone made them, or whose weights were not there. Write the file with `bitseek features`, and "
-                "train where the weights are (or with --weights FILE)"
-            )
-        return
-    length = hasher.config.features if hasher.config else hasher.backbone.features if hasher.backbone else None
-    if length is not None and images.dimensions != length:
-        raise ShapeError(f"{hasher!r} takes features of length {length}, got {images.dimensions}")
+def _read(
+    hasher: Hasher,
+    images: Images,
+    indices: np.ndarray | None,
+    batch_size: int,
+    threads: int | None,
+    progress: Progress | None,
+    unreadable: dict[int, str],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches of items, which the hasher takes."""
+    if isinstance(images, Features):
+        length = hasher.config.features if hasher.config else hasher.backbone.features if hasher.backbone else None
+        if length is not None and images.dimensions != length:
+            raise ShapeError(f"{hasher!r} takes features of length {length}, got {images.dimensions}")
+    preprocess = Preprocess() if isinstance(images, Features) else hasher.preprocess
+    return batches(
+        images,
+        preprocess,
+        indices,
+        batch_size=batch_size,
+        threads=threads,
+        progress=progress,
+        unreadable=unreadable,
+    )

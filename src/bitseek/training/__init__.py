@@ -3,8 +3,11 @@
 This package needs torch, which comes with the extra `train`.
 """
 
+from bitseek.training._fit_folder import Candidate as Candidate
+from bitseek.training._fit_folder import FittedFolder as FittedFolder
+from bitseek.training._fit_folder import fit_folder
 from bitseek.training._loop import Progress as Progress
 from bitseek.training._train import pick_backbone as pick_backbone
 from bitseek.training._train import train
 
-__all__ = ["train"]
+__all__ = ["fit_folder", "train"]

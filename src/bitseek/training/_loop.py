@@ -1,6 +1,9 @@
 """The training loop: steps that depend on nothing but the seed, their number and the state before.
 
 Therefore a training that is killed at any step and resumed ends with the same weights, bit for bit.
+
+Of several ranks each runs the backbone on its rows of the batch. Head and loss see the features of the whole batch on
+every rank, so a loss over pairs, a memory bank or a whole-batch statistic is that of one process, whatever the method.
 """
 
 import signal
@@ -16,8 +19,23 @@ from torch import Tensor, nn
 
 from bitseek.codes import signs
 from bitseek.errors import RunError
+from bitseek.images import Preprocess
 from bitseek.methods import Batch, Method
-from bitseek.models import Loader, Preprocess, augment, derived_seed
+from bitseek.models import (
+    Draws,
+    Loader,
+    any_rank,
+    augment,
+    derived_seed,
+    gathered,
+    gathered_array,
+    gathered_objects,
+    mean_gradients,
+    place_in_whole,
+    rows_of_rank,
+    sum_gradients,
+    synchronise_batch_norm,
+)
 from bitseek.runs import Hasher
 from bitseek.training._checkpoint import Recorder
 from bitseek.training._device import default_generators
@@ -68,12 +86,14 @@ class Loop:
         self.method, self.hasher, self.items = method.to(self.device), hasher, items
         self.recipe, self.recorder, self.progress = method.recipe, recorder, progress
         self.backbone = backbone = None if self.config.frozen else hasher.backbone
+        if backbone is not None:
+            synchronise_batch_norm(backbone)
         self.network: Callable[[Tensor], Tensor] | None = torch.compile(backbone) if compiled and backbone else backbone
         self.learns_backbone = backbone is not None and self.recipe.backbone_lr > 0
         self.learner = nn.ModuleDict({"method": method} | ({"backbone": backbone} if backbone is not None else {}))
         self.optimiser = make_optimiser(method, backbone if self.learns_backbone else None, self.recipe)
         self.preprocess = Preprocess() if backbone is None else backbone.preprocess
-        self.loader = Loader(items.images, self.preprocess, self.device, training=True, threads=threads)
+        self.loader = Loader(items.images, self.preprocess, self.device, threads=threads)
         self.loader.unreadable = items.unreadable
         self.labels = items.labels[items.train]
         self.number = np.zeros(len(items.images), np.int64)  # of each row of the images in the training set
@@ -109,7 +129,8 @@ class Loop:
         if self.backbone is not None:
             self.backbone.train(self.learns_backbone)
         clock, called = time.perf_counter() - self.seconds, 0.0
-        for rows, images in self.loader.batches(self.items.train[batch] for batch in batches[self.done :]):
+        parts = (self.items.train[batch] for batch in batches[self.done :])
+        for rows, images in self.loader.batches(part[rows_of_rank(len(part))] for part in parts):
             terms = self.take_step(rows, images, (self.epoch + self.done / len(batches)) / self.recipe.epochs)
             self.done += 1
             now = time.perf_counter()
@@ -117,20 +138,20 @@ class Loop:
             if self.progress and (now - called > SECONDS_BETWEEN_CALLS or self.done == len(batches)):
                 called = now
                 self.progress(self._so_far(terms, len(batches)))
-            if interrupted():
-                self.recorder.checkpoint(self.state())
-                raise KeyboardInterrupt
-            if self.recorder.due and self.done < len(batches):
+            stop, due = any_rank([interrupted(), self.recorder.due and self.done < len(batches)], self.device)
+            if stop or due:
                 self.recorder.checkpoint(self.state())
                 clock += time.perf_counter() - now
+            if stop:
+                raise KeyboardInterrupt
         self._end_epoch()
 
     def take_step(self, rows: np.ndarray, images: Tensor, progress: float) -> dict[str, Tensor]:
         """One step of gradient descent.
 
         Args:
-            rows: (b,) which rows of the items' images these are.
-            images: (b, 3, h, w) pixels or (b, D) features.
+            rows: (r,) which rows of the items' images this rank has; those of all ranks are the batch of b.
+            images: (r, 3, h, w) pixels or (r, D) features.
             progress: share of the training that is done.
 
         Returns:
@@ -138,10 +159,12 @@ class Loop:
             cannot normalise (the others of the batch were unreadable).
         """
         self.step += 1
-        self._seed("step", self.step)
+        own, rows = place_in_whole(len(rows), self.device), gathered_array(rows, self.device)
         if len(rows) < 2:
             return {}
-        features = self.features_of(images)
+        self._seed("backbone", self.step)
+        features = self.features_of(images, own, len(rows))
+        self._seed("step", self.step)  # anew: what a backbone drew for its rows shall not change what the loss draws
         logits = self.method.head(features)
         labels = torch.from_numpy(self.items.labels.multi_hot(rows)).to(self.device).float()
         index = torch.from_numpy(self.number[rows]).to(self.device)
@@ -149,6 +172,9 @@ class Loop:
         loss = torch.stack(list(terms.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        if self.backbone is not None and self.learns_backbone:
+            sum_gradients(self.backbone.parameters())
+        mean_gradients(self.method.parameters())
         self.optimiser.step()
         measured = {"loss": loss.detach(), **{name: term.detach() for name, term in terms.items()}}
         if (codewords := self.method.codewords()) is not None:
@@ -158,13 +184,20 @@ class Loop:
         self.seen += len(rows)
         return measured
 
-    def features_of(self, images: Tensor) -> Tensor:
-        """(v·b, D) features of v augmented views of b images; features are not augmented."""
+    def features_of(self, images: Tensor, own: slice, total: int) -> Tensor:
+        """(v·b, D) features of v augmented views of the b images of all ranks; features are not augmented.
+
+        Args:
+            images: (r, 3, h, w) pixels or (r, D) features of this rank.
+            own: their places in the batch.
+            total: b.
+        """
         if self.network is None:
-            return images if self.method.views == 1 else images.repeat(self.method.views, 1)
+            return gathered(images).repeat(self.method.views, 1)
         self.augmentation.manual_seed(derived_seed(self.config.seed, "augment", self.step))
+        draws = Draws(self.augmentation, total, own)
         views = [
-            augment(images, self.recipe.augment, self.preprocess, self.augmentation, mirror=self.items.mirror)
+            augment(images, self.recipe.augment, self.preprocess, draws, mirror=self.items.mirror)
             for _ in range(self.method.views)
         ]
         inputs = torch.cat(views).contiguous(memory_format=torch.channels_last)
@@ -172,10 +205,12 @@ class Loop:
             torch.set_grad_enabled(self.learns_backbone),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16),
         ):
-            return self.network(inputs).float()
+            features = self.network(inputs).float()
+        return torch.cat([gathered(view) for view in features.chunk(len(views))])
 
     def state(self) -> dict[str, Any]:
-        """All that the rest of the training depends on."""
+        """All that the rest of the training depends on; to be called by every rank."""
+        self._share_unreadable()
         return {
             **{name: getattr(self, name) for name in COUNTERS},
             "unreadable": self.items.unreadable,
@@ -202,6 +237,7 @@ class Loop:
 
     def _end_epoch(self) -> None:
         self.epoch, self.done = self.epoch + 1, 0
+        self._share_unreadable()
         unreadable = self.items.unreadable
         if not self.seen:
             raise RunError(
@@ -228,8 +264,12 @@ class Loop:
             record["validation_mAP"] = round(self._keep_best(), 6)
         self.sums, self.seen, self.seconds = {}, 0, 0.0
         self.recorder.log(record)
-        if self.recorder.due:
+        if any_rank([self.recorder.due], self.device)[0]:
             self.recorder.checkpoint(self.state())
+
+    def _share_unreadable(self) -> None:
+        for found in gathered_objects(self.items.unreadable):
+            self.items.unreadable.update(found)
 
     def _keep_best(self) -> float:
         """The score of the present weights, which are kept unless earlier ones were better: of equal ones the last."""

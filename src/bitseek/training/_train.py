@@ -13,7 +13,17 @@ from bitseek.data import Pool, Protocol, load_protocol
 from bitseek.errors import BitseekError, RunError
 from bitseek.images import Features, Pixels
 from bitseek.methods import Method, make_recipe, method_class
-from bitseek.models import Backbone, BackboneConfig, build_backbone, pick_device, rebuild_backbone, seeded
+from bitseek.models import (
+    Backbone,
+    BackboneConfig,
+    build_backbone,
+    join_ranks,
+    on_first_rank,
+    pick_device,
+    rank,
+    rebuild_backbone,
+    seeded,
+)
 from bitseek.runs import Hasher, RunConfig, encode_features, load
 from bitseek.training._checkpoint import Recorder
 from bitseek.training._device import environment, use_bfloat16
@@ -90,9 +100,10 @@ def train(
     bits = whole_number(bits, "bits")
     if threads is not None:
         whole_number(threads, "threads")
-    where = pick_device(device)
+    where = join_ranks(pick_device(device))
     bf16 = use_bfloat16(where, precision)
-    recorder = Recorder(None if out is None else user_path(out), seconds=checkpoint_seconds, tensorboard=tensorboard)
+    folder = None if out is None else user_path(out)
+    recorder = Recorder(folder if rank() == 0 else None, seconds=checkpoint_seconds, tensorboard=tensorboard)
     data = protocol if isinstance(protocol, Protocol) else load_protocol(
         protocol, root=root, seed=seed, **(protocol_options or {})
     )  # fmt: skip
@@ -127,7 +138,7 @@ def train(
         module = cls(config.task, hyper_parameters)
     hasher = Hasher(network, module.head, bits, config=config, device=where)
     hasher.train_items = data.pool.item_hashes(data.train)
-    state = recorder.open(config, resume=resume)
+    state = on_first_rank(lambda: recorder.open(config, resume=resume))
     if state is None and out is not None:
         return load(out, device=where)
     with recorder:

@@ -1,0 +1,224 @@
+"""What a collection costs: opening and growing one of ten million items, an update without news, indexing PNG files.
+
+    python benchmarks/collection.py large --items 10000000      # opening, first answer, adding 1,000 images
+    python benchmarks/collection.py unchanged --items 1000 60000 # a second update, whole process
+    BITSEEK_DATA=… python benchmarks/collection.py indexing --model RUN --images 60000
+                                                                 # CIFAR-10 as PNG files against the bare forward pass
+
+`large` and `unchanged` use a random projection as encoder and time whole processes, with the start of Python.
+`indexing` takes a run folder or an ONNX file, and alternates parts of the files with the forward pass on as many ready
+squares, so that both meet the machine in the same state.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.collection.projection import Projection
+
+from bitseek.codes import Codes
+from bitseek.collection import Collection
+from record import record
+
+FIRST = """
+import time; began = time.perf_counter()
+import sys
+from bitseek.codes import Codes
+from bitseek.collection import Collection
+imported = time.perf_counter()
+with Collection.open(sys.argv[1]) as collection:
+    opened = time.perf_counter()
+    query = Codes.from_hex([sys.argv[2]], collection.bits)
+    first = collection.search(query, k=10)[0]
+    answered = time.perf_counter()
+    collection.search(query, k=10)
+    print(imported - began, opened - imported, answered - opened, time.perf_counter() - answered, first[0].item.id)
+"""
+ADD = """
+import sys
+sys.path.insert(0, sys.argv[3])
+from tests.collection.projection import Projection
+from bitseek.collection import Collection
+with Collection.open(sys.argv[1]) as collection:
+    print(collection.update(sys.argv[2], hasher=lambda: Projection.load(collection.model)).added)
+"""
+UNCHANGED = """
+import sys
+from bitseek.collection import Collection
+with Collection.open(sys.argv[1]) as collection:
+    print(collection.update().unchanged, *sorted({"torch", "timm", "numba", "scipy", "onnxruntime"} & set(sys.modules)))
+"""
+
+
+class Labels(Sequence):
+    """A hundred labels in turn, without a list of them."""
+
+    def __init__(self, items: int) -> None:
+        self.items = range(items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, which):
+        chosen = self.items[which]
+        return f"label {chosen % 100}" if isinstance(which, int) else [f"label {i % 100}" for i in chosen]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="what", required=True)
+    large = commands.add_parser("large")
+    large.add_argument("--items", type=int, default=10_000_000)
+    large.add_argument("--random", action="store_true", help="codes without clusters")
+    unchanged = commands.add_parser("unchanged")
+    unchanged.add_argument("--items", type=int, nargs="+", default=[1000, 60_000])
+    indexing = commands.add_parser("indexing")
+    indexing.add_argument("--model", required=True)
+    indexing.add_argument("--images", type=int, default=60_000)
+    indexing.add_argument("--part", type=int, default=2000, help="files of one update, between two forward passes")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        if arguments.what == "large":
+            result = _large(arguments.items, Path(place), random=arguments.random)
+        elif arguments.what == "unchanged":
+            result = {str(items): _unchanged(items, Path(place)) for items in arguments.items}
+        else:
+            result = _indexing(arguments.model, arguments.images, arguments.part, Path(place))
+    print(json.dumps(result, indent=1))
+    record(f"collection_{arguments.what}", result)
+
+
+def _large(items: int, place: Path, *, random: bool) -> dict[str, object]:
+    rng = np.random.default_rng(0)
+    centres = rng.integers(0, 1 << 64, 1000, np.uint64)
+    words = rng.integers(0, 1 << 64, items, np.uint64)
+    if not random:  # near 1,000 centres, each bit flipped with probability 1/16, as codes of a trained hasher lie
+        flips = words & rng.integers(0, 1 << 64, items, np.uint64)
+        flips &= rng.integers(0, 1 << 64, items, np.uint64) & rng.integers(0, 1 << 64, items, np.uint64)
+        words = centres[rng.integers(0, len(centres), items)] ^ flips
+    codes = Codes(words[:, None], 64)
+    began = time.perf_counter()
+    with Collection.create(place / "c", hasher=Projection(bits=64)) as collection:
+        collection.add_codes(codes, labels=Labels(items))
+    imported = time.perf_counter() - began
+    stamp = (place / "c" / "codes.bin").stat().st_ino
+    first = [_first(place / "c", codes[i].hex()[0]) for i in range(5)]
+    photos = _pictures(1000, place / "photos")
+    growing = _timed(ADD, place / "c", photos, Path(__file__).parents[1])
+    with Collection.open(place / "c") as collection:
+        verified = time.perf_counter()
+        assert len(collection) == items + 1000 and collection.codes[:items] == codes
+        found = collection.verify(hasher=Projection(bits=64))
+        verified = time.perf_counter() - verified
+        assert found.ok and not found.findings, found
+    return {
+        "items": items,
+        "codes": "random" if random else "in 1,000 clusters",
+        "import_seconds": round(imported, 1),
+        "import_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+        "first_answer_seconds_whole_process": [run["process"] for run in first],
+        "of_which": first[-1],
+        "adding_1000_images_seconds_whole_process": round(growing[0], 2),
+        "codes_file_rewritten": (place / "c" / "codes.bin").stat().st_ino != stamp,
+        "first_answer_after_adding": _first(place / "c", codes[0].hex()[0]),
+        "verify_seconds": round(verified, 1),
+        "bytes": {path.name: path.stat().st_size for path in (place / "c").iterdir() if path.is_file()},
+    }
+
+
+def _first(folder: Path, code: str) -> dict[str, float]:
+    seconds, told = _timed(FIRST, folder, code)
+    names = ("imports", "open", "first_search", "second_search")
+    parts = dict(zip(names, map(float, told.split()[:4]), strict=True))
+    return {name: round(value, 4) for name, value in {"process": seconds, **parts}.items()}
+
+
+def _unchanged(items: int, place: Path) -> dict[str, object]:
+    photos = _pictures(items, place / f"photos{items}")
+    with Collection.create(place / f"c{items}", hasher=Projection(bits=64)) as collection:
+        began = time.perf_counter()
+        collection.update(photos, hasher=Projection(bits=64))
+        first = time.perf_counter() - began
+    seconds = []
+    for _ in range(7):
+        each, told = _timed(UNCHANGED, place / f"c{items}")
+        assert told.split() == [str(items)], told
+        seconds.append(round(each, 3))
+    return {"whole_process_seconds": seconds, "median": statistics.median(seconds), "first_update": round(first, 1)}
+
+
+def _indexing(model: str, images: int, part: int, place: Path) -> dict[str, object]:
+    from bitseek.data import load_protocol
+    from bitseek.portable import load
+
+    hasher = load(model)
+    pool = load_protocol("cifar10-1").pool.images.array[:images]
+    for start in range(0, len(pool), part):
+        folder = place / "photos" / f"{start:06d}"
+        folder.mkdir(parents=True)
+        for i, pixels in enumerate(pool[start : start + part]):
+            Image.fromarray(pixels).save(folder / f"{i:05d}.png")
+    squares = np.stack([hasher.preprocess.square(pixels) for pixels in pool[: min(part, 512)]])
+    batches = [squares[i : i + 64] for i in range(0, len(squares), 64)]
+    hasher.logits_of(batches[0])
+    indexing, bare, ratios = 0.0, 0.0, []
+    with Collection.create(place / "c", hasher=hasher) as collection:
+        for folder in sorted((place / "photos").iterdir()):
+            files = len(list(folder.iterdir()))
+            began = time.perf_counter()
+            for batch in batches:
+                hasher.logits_of(batch)
+            forward = (time.perf_counter() - began) * files / len(squares)
+            began = time.perf_counter()
+            assert collection.update(folder, hasher=hasher).added == files
+            took = time.perf_counter() - began
+            indexing, bare = indexing + took, bare + forward
+            ratios.append(forward / took)
+    seconds = [_timed(UNCHANGED, place / "c")[0] for _ in range(3)]
+    return {
+        "model": Path(model).name,
+        "fingerprint": hasher.fingerprint,
+        "images": len(pool),
+        "images_per_second": round(len(pool) / indexing, 1),
+        "bare_forward_images_per_second": round(len(pool) / bare, 1),
+        "share_of_the_bare_rate": round(bare / indexing, 4),
+        "share_median_over_parts": round(statistics.median(ratios), 4),
+        "second_update_whole_process_seconds": [round(each, 3) for each in seconds],
+    }
+
+
+def _pictures(items: int, folder: Path) -> Path:
+    rng = np.random.default_rng(1)
+    for i in range(items):
+        path = folder / f"{i % 100:02d}" / f"{i:06d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(path)
+    return folder
+
+
+def _timed(code: str, *arguments: object) -> tuple[float, str]:
+    """Seconds of a whole process, and what it printed."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False, env=os.environ
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return time.perf_counter() - began, done.stdout
+
+
+if __name__ == "__main__":
+    main()

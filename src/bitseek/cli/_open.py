@@ -1,0 +1,224 @@
+"""The command for everybody: open, from a folder of images to its page."""
+
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from bitseek.cli._arguments import COMPUTE, NETWORK, Compute, Flag, Json, Network
+from bitseek.cli._collection import in_words, loader
+from bitseek.cli._console import note, note_unreadable, show, updating
+from bitseek.cli._fit import fitted_to
+from bitseek.errors import BitseekError
+
+if TYPE_CHECKING:
+    from bitseek.collection import Progress
+
+BACKBONE = "mobilenetv2_100"
+HIDDEN = ".bitseek"
+SUPERVISED = "orthohash"
+PORT = 8765
+Method = Annotated[
+    tuple[str, ...] | None,
+    Parameter(negative="", negative_iterable="", consume_multiple=(0, 1), metavar="[METHOD]"),
+]
+
+
+def open_folder(
+    folder: Path,
+    /,
+    *,
+    model: str | None = None,
+    backbone: str | None = None,
+    network: Network = NETWORK,
+    bits: int | None = None,
+    seed: int = 0,
+    supervised: Method = None,
+    collection: Path | None = None,
+    features: Flag = False,
+    port: int | None = None,
+    browser: bool = True,
+    compute: Compute = COMPUTE,
+    json: Json = False,
+) -> None:
+    """Make a folder of images searchable and open its page in the browser; nothing else has to exist.
+
+    The first time a hasher is fitted to a sample of the folder, unless --model names one: a pretrained network, whose
+    features need no labels, and the method that keeps most of their neighbours. Then, and every time, only images that
+    are new or changed are encoded. Nothing is uploaded, and no image is touched; what bitseek keeps is in the hidden
+    folder FOLDER/.bitseek, or in --collection DIR. Ctrl-C ends it; what is done is kept.
+
+    Example: `bitseek open ~/Pictures`, or without a network `bitseek open ~/Pictures --weights FILE`
+
+    Args:
+        folder: the images; or a collection, which is brought up to date and opened.
+        model: run folder, FILE.onnx or org/name of the hub, instead of fitting one.
+        backbone: the pretrained network, by default mobilenetv2_100 (14 MB, quick without a GPU); see
+            `bitseek backbones`.
+        bits: length of the codes; 64 by default.
+        seed: of the sample and of the fit.
+        supervised: train the head on the labels (those of labels.csv, or the sub-folders); by default with orthohash.
+            The collection is then a second one, in FOLDER/.bitseek-METHOD.
+        collection: folder of the collection.
+        features: keep the features too, for searches that rank by them.
+        port: of the page; by default 8765, or a free one if that is taken.
+        browser: open the page in the browser, where there is a display.
+    """
+    from bitseek.collection import Collection
+
+    method = None if supervised is None else supervised[0] if supervised else SUPERVISED
+    if method is not None and model is not None:
+        raise BitseekError("--model is a hasher that is trained already, so --supervised has nothing to train")
+    is_collection = Collection.exists(folder)
+    if not is_collection and not folder.is_dir():
+        raise BitseekError(f"there is no folder {folder}")
+    place = folder if is_collection else collection or folder / (HIDDEN if method is None else f"{HIDDEN}-{method}")
+    hasher: Any = None
+    facts: dict[str, Any] = {"collection": str(place)}
+    if Collection.exists(place):
+        if given := [name for name, value in (("--model", model), ("--bits", bits), ("--backbone", backbone)) if value]:
+            note(f"{place} keeps the model that it was made with; {', '.join(given)} is for a new collection")
+    else:
+        with _new(place, folder):
+            if model is not None:
+                hasher = loader(model, compute)()
+            else:
+                fitted = fitted_to(folder, backbone or BACKBONE, network, bits or 64, seed, method, compute)
+                hasher = fitted.hasher
+                facts |= {"method": fitted.method, "candidates": [each._asdict() for each in fitted.candidates]}
+            Collection.create(place, hasher=hasher, features=features).close()
+            note(f"what bitseek keeps of {folder} is in {place}; delete that folder to forget it")
+    work = Work(place, None if is_collection else [folder], hasher, compute)
+    _serve(work, port, browser, facts, json)
+
+
+@contextmanager
+def _new(place: Path, folder: Path) -> Iterator[None]:
+    """Make the folder of a new collection; if the block fails, it is removed again unless something is in it.
+
+    Raises:
+        BitseekError: it holds something else, or nothing can be written there.
+    """
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        names = {entry.name for entry in place.iterdir()}
+        if names and ".making" not in names:  # with that it is one that was killed while it was made
+            raise BitseekError(f"{place} exists and is not a collection; give another folder: --collection DIR")
+        if not os.access(place, os.W_OK):
+            raise PermissionError(None, "no permission to write")
+    except OSError as error:
+        raise BitseekError(
+            f"nothing can be written to {place} ({error.strerror or error}); say where the collection of {folder} "
+            "shall be: --collection DIR"
+        ) from error
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            place.rmdir()
+        raise
+
+
+class Work(threading.Thread):
+    """An update that runs beside the service of the same collection.
+
+    Args:
+        place: folder of the collection.
+        folders: what to bring up to date; None for all that it knows.
+        hasher: that of the collection, if it is at hand.
+        compute: how many threads decode.
+    """
+
+    def __init__(self, place: Path, folders: list[Path] | None, hasher: Any, compute: Compute) -> None:
+        super().__init__(name="update", daemon=True)
+        self.place, self.folders, self.hasher, self.compute = place, folders, hasher, compute
+        self.stopped = False
+        self.error: BaseException | None = None
+        self._halt = threading.Event()
+
+    def run(self) -> None:
+        """Update, and say what was done."""
+        from bitseek.collection import Collection
+
+        try:
+            with Collection.open(self.place) as opened:
+                with updating() as progress:
+
+                    def step(now: "Progress") -> None:
+                        progress(now)
+                        if self._halt.is_set():
+                            raise KeyboardInterrupt
+
+                    done = opened.update(self.folders, hasher=self.hasher, threads=self.compute.threads, progress=step)
+                self.hasher = None
+                note_unreadable(list(done.unreadable.values()))
+                note(f"{self.place}: {in_words(len(opened), done)}")
+        except KeyboardInterrupt:
+            self.stopped = True
+        except BitseekError as error:
+            self.error = error
+            note(f"the update has ended: {error}")
+        except BaseException as error:
+            self.error = error
+
+    def halt(self) -> None:
+        """Stop after the images that are being encoded, and wait; what is done is published.
+
+        Raises:
+            KeyboardInterrupt: it was not finished.
+            BaseException: what it failed by.
+        """
+        self._halt.set()
+        if self.ident is not None:  # it was started
+            self.join()
+        if self.error is not None:
+            raise self.error
+        if self.stopped:
+            raise KeyboardInterrupt(
+                f"stopped; what was done so far is kept in {self.place}, and the same command goes on from there"
+            )
+
+
+def _serve(work: Work, port: int | None, browser: bool, facts: dict[str, Any], json: bool) -> None:
+    """Serve a collection until Ctrl-C, while it is being updated."""
+    from bitseek.server import Settings, serve
+
+    logging.disable(logging.INFO)  # the log of a service is for those who run one
+
+    def announce(address: str) -> None:
+        show({**facts, "address": address}, f"{address}  (Ctrl-C ends it)", json)
+        sys.stdout.flush()
+        work.start()
+        if browser and has_display():
+            import webbrowser
+
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+    try:
+        serve(work.place, Settings(port=_usual_or_free() if port is None else port), announce=announce)
+    finally:
+        work.halt()
+
+
+def _usual_or_free() -> int:
+    """The usual port; 0, which is any that is free, if something else listens to it."""
+    with socket.socket() as attempt:
+        try:
+            if os.name == "posix":
+                attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            attempt.bind(("127.0.0.1", PORT))
+        except OSError:
+            return 0
+    return PORT
+
+
+def has_display() -> bool:
+    """Whether a browser could show something here."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

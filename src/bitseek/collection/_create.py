@@ -1,0 +1,74 @@
+"""Making the folder of a collection: whole, or not at all. The items come last, and a collection is what has them."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from bitseek._files import FilePath, user_path
+from bitseek.collection._contents import MODEL
+from bitseek.collection._encoder import Encoder
+from bitseek.collection._items import DATABASE, Items, Meta
+from bitseek.collection._lock import HOLDER, LOCK, WriterLock
+from bitseek.errors import RunError
+from bitseek.images import printable
+
+_MAKING = ".making"
+"""A folder that is there only while a collection is made; with it, what is left of one that was killed is known."""
+
+OURS = frozenset({
+    DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "codes.bin", "features.bin", "thumbnails.sqlite", MODEL, _MAKING,
+    LOCK, HOLDER, f".{HOLDER}.part",
+})  # fmt: skip
+"""Names in the folder of a collection that was never updated."""
+
+
+def make(folder: FilePath, encoder: Encoder, *, features: bool, thumbnails: bool) -> Path:
+    """Make an empty collection for the codes of an encoder, which is saved in it.
+
+    Returns:
+        its folder.
+
+    Raises:
+        RunError: the folder holds something already, or cannot be made.
+        BitseekError: the encoder cannot be saved.
+    """
+    target = user_path(folder)
+    name = printable(target)
+    try:
+        names = {path.name for path in target.iterdir()} if os.path.lexists(target) else set()
+        if names and not (_MAKING in names and DATABASE not in names and names <= OURS):
+            raise RunError(f"{name} exists and is not an empty folder; give another folder")
+        target.mkdir(parents=True, exist_ok=True)
+        with WriterLock(target).held(0.0):
+            (target / _MAKING).mkdir(exist_ok=True)
+            for part in (target / MODEL, target / _MAKING / MODEL):
+                shutil.rmtree(part, ignore_errors=True)
+            encoder.save(target / _MAKING / MODEL)
+            (target / _MAKING / MODEL).rename(target / MODEL)
+            meta = Meta(encoder.bits, encoder.fingerprint, int(features), 0, int(thumbnails))
+            for end in ("", "-wal", "-shm"):
+                (target / _MAKING / (DATABASE + end)).unlink(missing_ok=True)
+            Items.create(target / _MAKING / DATABASE, meta)
+            (target / _MAKING / DATABASE).rename(target / DATABASE)
+            (target / _MAKING).rmdir()
+    except OSError as error:
+        raise RunError(f"cannot make the collection {name}: {error.strerror or error}") from error
+    except BaseException:
+        if (target / _MAKING).is_dir():
+            unmake(target)
+        raise
+    return target
+
+
+def unmake(folder: Path) -> None:
+    """Delete a collection that was never updated, and its folder if nothing else is in it."""
+    for name in OURS:
+        path = folder / name
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    with suppress(OSError):
+        folder.rmdir()

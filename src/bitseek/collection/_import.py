@@ -1,0 +1,169 @@
+"""Codes that were made elsewhere become items: all of them or, if it fails or is killed, none.
+
+They may be many millions, so they are written batch by batch. Where the hash of an image is known, an update that meets
+the image takes its code instead of encoding it.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bitseek._files import FilePath, user_path
+from bitseek.codes import Codes
+from bitseek.collection import _items
+from bitseek.collection._batch import Batch
+from bitseek.collection._lock import Progress
+from bitseek.collection._roots import Root, free_id, record, roots_of
+from bitseek.collection._writer import Writer
+from bitseek.errors import BitseekError, CodeWidthError, ShapeError
+from bitseek.images import printable
+
+_TOP = os.path.abspath(os.sep).encode()  # noqa: PTH100
+
+AT_ONCE = 1 << 17
+"""Codes that are written in one transaction."""
+
+
+def batches_of(
+    codes: Codes, paths: Sequence[FilePath | None] | None, labels: Sequence[str | None] | None
+) -> Iterator[Batch]:
+    """Codes in memory as batches.
+
+    Raises:
+        BitseekError: not one path and one label for each code, or what is no path.
+    """
+    for what, column in (("paths", paths), ("labels", labels)):
+        if column is not None and len(column) != len(codes):
+            raise ShapeError(f"there is one of the {what} for each of the {len(codes)} codes, got {len(column)}")
+    for start in range(0, len(codes), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        some = codes[part]
+        nothing: list[Any] = [None] * len(some)
+        zeros = np.zeros(len(some), np.int64)
+        named = nothing if paths is None else [None if path is None else _bytes(path) for path in paths[part]]
+        texts = nothing if labels is None else list(labels[part])
+        ids = np.arange(start, start + len(some))
+        yield Batch(ids, some, named, texts, zeros, zeros, zeros, zeros, nothing)
+
+
+def _bytes(path: FilePath) -> bytes:
+    try:
+        return os.fsencode(path)
+    except (TypeError, UnicodeEncodeError) as error:
+        raise BitseekError(f"a path is text or bytes, got {path!r:.80}") from error
+
+
+def add_codes(
+    writer: Writer, batches: Iterable[Batch], root: FilePath, progress: Callable[[Progress], None] | None, total: int
+) -> int:
+    """Add codes as items.
+
+    Args:
+        writer: of the collection.
+        batches: the codes, and what is known of each.
+        root: folder of the paths that are relative; absolute paths that are not below it are kept as they are.
+        progress: called with the progress.
+        total: number of codes, for the progress.
+
+    Returns:
+        how many there were.
+
+    Raises:
+        BitseekError: codes of another length, a path that comes twice, or nothing can be written.
+    """
+    connection, first, began = writer.connection, writer.next_id, time.monotonic()
+    connection.execute("INSERT INTO meta VALUES ('importing', ?)", (first,))  # taken back if it is not finished
+    try:
+        places = _Places(writer, user_path(root, resolve=True))
+        for batch in batches:
+            _add(writer, batch, places)
+            done, seconds = writer.next_id - first, time.monotonic() - began
+            rate = done / max(seconds, 1e-9)
+            writer.lock.tell(told := Progress(done, max(total, done), rate, max(0, total - done) / rate, "importing"))
+            if progress is not None:
+                progress(told)
+    except BaseException:
+        writer.discard_import()
+        raise
+    connection.execute("DELETE FROM meta WHERE key = 'importing'")
+    return writer.next_id - first
+
+
+def _add(writer: Writer, batch: Batch, places: "_Places") -> None:
+    """Write some codes."""
+    if batch.codes.bits != writer.meta.bits:
+        raise CodeWidthError(
+            f"this collection holds codes of {writer.meta.bits} bits, got codes of {batch.codes.bits} bits"
+        )
+    first, row = writer.next_id, writer.codes.row
+    raw = np.ascontiguousarray(batch.codes.words, "<u8").tobytes()
+    writer.codes.write(first, raw)
+    known = [(None, None) if path is None else places.of(path) for path in batch.paths]
+    columns = (batch.sizes, batch.modified, batch.widths, batch.heights)
+    rows = (
+        (id, root, path, size, time_ns, key, _label(label), width, height, code, _items.checksum(code), None)
+        for id, (root, path), size, time_ns, width, height, key, label, code in zip(
+            range(first, first + len(batch)),
+            known,
+            *(column.tolist() for column in columns),
+            batch.hashes,
+            batch.labels,
+            (raw[start : start + row] for start in range(0, len(raw), row)),
+            strict=True,
+        )
+    )
+    with _items.transaction(writer.connection):
+        if not places.are_new:
+            writer.connection.executemany(
+                "UPDATE items SET removed_in = ? WHERE root = ? AND path = ? AND removed_in IS NULL AND id < ?",
+                ((writer.generation, *place, places.first) for place in known),
+            )
+        try:
+            _items.add(writer.connection, rows)
+        except sqlite3.IntegrityError as error:
+            raise BitseekError("a path comes twice among the codes that are imported; an image has one code") from error
+    writer.next_id = first + len(batch)
+    if writer.meta.dimensions:
+        writer.features.grow(writer.next_id)
+
+
+def _label(label: str | None) -> str | None:
+    return None if label is None or label == "" else printable(label)
+
+
+class _Places:
+    """Where paths that are imported belong: to the folder that is indexed and holds them, or to a root for imports."""
+
+    def __init__(self, writer: Writer, root: Path) -> None:
+        self._writer = writer
+        self._folder = os.fsencode(root)
+        self._roots = roots_of(writer.connection, writer.folder)
+        self.are_new = not self._roots
+        """Whether no item had a path before."""
+        self.first = writer.next_id
+
+    def of(self, name: bytes) -> tuple[int, bytes]:
+        """Number of the root, and the path relative to it."""
+        if not name or b"\0" in name:
+            raise BitseekError(f"a path is not empty and has no NUL, got {name!r:.80}")
+        path = os.path.normpath(os.path.join(self._folder, name))  # noqa: PTH118
+        for root in self._roots:
+            below = root.relative(path) if root.kind == "folder" else None
+            if below:
+                return root.id, below
+        below = Root(0, "import", self._folder, True).relative(path)
+        root = self._root(self._folder if below else _TOP)
+        return root.id, below or os.path.relpath(path, _TOP)
+
+    def _root(self, folder: bytes) -> Root:
+        found = next((root for root in self._roots if root.kind == "import" and root.folder == folder), None)
+        if found is None:
+            found = Root(free_id(self._roots), "import", folder, True)
+            record(self._writer.connection, self._writer.folder, found)
+            self._roots.append(found)
+        return found

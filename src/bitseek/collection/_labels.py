@@ -1,0 +1,60 @@
+"""Labels of the images in a folder: from its labels.csv, else the name of the first sub-folder.
+
+labels.csv has a header with the columns `path` (relative to the folder, with slashes) and `label`; other columns are
+ignored. A label is one text, also `a;b`. Letters that cannot be printed are escaped, so that it is text for everybody.
+"""
+
+import csv
+import os
+import posixpath
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from bitseek.errors import DataError
+from bitseek.images import printable
+
+NAME = "labels.csv"
+
+
+def labels_below(folder: bytes) -> Callable[[bytes], str | None]:
+    """What gives the label of each file below a folder, by its path relative to it.
+
+    Raises:
+        DataError: there is a labels.csv that cannot be used.
+    """
+    listed = _listed(Path(os.fsdecode(folder), NAME))
+    name = cache(printable)
+
+    def label(path: bytes) -> str | None:
+        given = listed.get(path)
+        if given is not None:
+            return given or None
+        first, slash, _ = path.partition(b"/")
+        return name(first) if slash else None
+
+    return label
+
+
+def _listed(file: Path) -> dict[bytes, str]:
+    """Labels by path; none if there is no such file."""
+    name = printable(file)
+    try:
+        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as opened:
+            rows = csv.DictReader(opened)
+            if not {"path", "label"} <= set(rows.fieldnames or ()):
+                raise DataError(
+                    f"{name} has no columns 'path' and 'label' in its first line, but {rows.fieldnames or 'nothing'}; "
+                    "write such a line, or give the file another name"
+                )
+            found = {}
+            for row in rows:
+                if not row["path"] or row["label"] is None:
+                    raise DataError(f"line {rows.line_num} of {name} has no path and label; correct it")
+                path = posixpath.normpath(row["path"].replace("\\", "/") if os.sep == "\\" else row["path"])
+                found[os.fsencode(path)] = printable(row["label"].strip())
+            return found
+    except FileNotFoundError:
+        return {}
+    except (OSError, csv.Error) as error:
+        raise DataError(f"cannot read {name}: {error}; correct it, or give it another name") from error

@@ -1,0 +1,143 @@
+"""The one writer of a collection: a lock that ends with its process, who holds it, and how far it is."""
+
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bitseek.collection._sentences import sentences
+from bitseek.errors import RunError
+from bitseek.images import printable
+
+LOCK, HOLDER = "writer.lock", "writer.json"
+
+_EVERY = 0.5
+"""Seconds between two notes of the progress."""
+
+_SILENT = 120
+"""A writer on another machine that has noted nothing for so many seconds is taken for dead."""
+
+
+class Progress(NamedTuple):
+    """How far a writer is.
+
+    Attributes:
+        done: files that are dealt with, for good: a kill does not lose them.
+        total: of how many.
+        rate: files a second, lately.
+        seconds_left: at that rate; None if nothing is known yet.
+        what: `finding`, `encoding`, `importing`, or `sorting` (into the clusters of the search).
+    """
+
+    done: int
+    total: int
+    rate: float
+    seconds_left: float | None
+    what: str
+
+
+class WriterLock:
+    """The lock of one writer; made for one use.
+
+    Args:
+        folder: of the collection.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._note: dict[str, Any] = {}
+        self._noted = 0.0
+
+    @contextmanager
+    def held(self, wait: float) -> Iterator["WriterLock"]:
+        """Hold the lock in a block.
+
+        Args:
+            wait: seconds to wait for it.
+
+        Raises:
+            RunError: another writer has it, or there can be none.
+        """
+        from filelock import FileLock, Timeout  # takes a tenth of a second
+
+        lock = FileLock(self.folder / LOCK, thread_local=False, fallback_to_soft=False)
+        with sentences(self.folder / LOCK):
+            try:
+                lock.acquire(timeout=max(0.0, wait), poll_interval=0.02)
+            except Timeout as error:
+                raise RunError(f"{self._holder_in_words()}; try again when it has finished, or wait for it") from error
+        try:
+            self._note = {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "program": " ".join([Path(sys.argv[0] or sys.executable).name, *sys.argv[1:2]]),
+                "since": time.time(),
+            }
+            self._write()
+            yield self
+        finally:
+            with suppress(OSError):
+                (self.folder / HOLDER).unlink()
+            lock.release()
+
+    def tell(self, progress: Progress) -> None:
+        """Note the progress, for `progress_of`; not more often than is good."""
+        if time.monotonic() - self._noted > _EVERY:
+            self._note["progress"] = progress._asdict()
+            self._write()
+
+    def _write(self) -> None:
+        self._noted = time.monotonic()
+        part = self.folder / f".{HOLDER}.part"
+        with suppress(OSError):  # a note that cannot be written stops nobody
+            part.write_text(json.dumps(self._note), encoding="utf-8")
+            part.replace(self.folder / HOLDER)
+
+    def _holder_in_words(self) -> str:
+        name, note = printable(self.folder), holder(self.folder)
+        if note is None:
+            return f"another program is writing to {name}"
+        since = datetime.fromtimestamp(note["since"]).strftime("%Y-%m-%d %H:%M:%S")
+        program = printable(str(note["program"]))
+        return f"{program} (process {note['pid']} on {note['host']}) has been writing to {name} since {since}"
+
+
+def holder(folder: Path) -> dict[str, Any] | None:
+    """The note of the writer, if there is one that lives."""
+    file = folder / HOLDER
+    try:
+        note = json.loads(file.read_text(encoding="utf-8"))
+        pid, host, _, _ = int(note["pid"]), str(note["host"]), float(note["since"]), note["program"]
+        alive = _lives(pid) if host == socket.gethostname() else time.time() - file.stat().st_mtime < _SILENT
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return note if alive else None
+
+
+def progress_of(folder: Path) -> Progress | None:
+    """How far the writer of a collection is, in whatever process; None if nobody writes."""
+    note = holder(folder)
+    if note is None:
+        return None
+    try:
+        return Progress(**note["progress"])
+    except (KeyError, TypeError):
+        return Progress(0, 0, 0.0, None, "writing")
+
+
+def _lives(pid: int) -> bool:
+    if sys.platform == "win32":  # where asking would kill it
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

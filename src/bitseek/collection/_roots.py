@@ -1,0 +1,209 @@
+"""The folders that the images of a collection lie in, kept so that both may move, together or the collection alone.
+
+A root is one of three kinds. `folder`: all images below it belong to the collection. `files`: only those that were
+given by name do. `import`: its items came with their codes, and nobody looks at their files. Roots of the kind `folder`
+do not lie in each other: a sub-folder of one is a part of it, and a parent takes up what the others hold below it.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from bitseek._files import FilePath, user_path
+from bitseek.errors import ImageError, RunError
+from bitseek.images import printable
+
+Kind = Literal["folder", "files", "import"]
+
+
+class Root(NamedTuple):
+    """One folder.
+
+    Attributes:
+        id: its number.
+        kind: see above.
+        folder: where it is, absolute; or where it was.
+        there: whether it is there.
+    """
+
+    id: int
+    kind: str
+    folder: bytes
+    there: bool
+
+    def file(self, path: bytes) -> bytes:
+        """The absolute path of a file below it."""
+        return os.path.join(self.folder, path)  # noqa: PTH118  # bytes
+
+    def relative(self, path: bytes) -> bytes | None:
+        """A path relative to this folder; None if it is not in it, b"" for the folder itself."""
+        if path == self.folder:
+            return b""
+        start = self.folder.rstrip(b"/") + b"/"
+        return path[len(start) :] if path.startswith(start) else None
+
+
+class Scope(NamedTuple):
+    """What an update looks at: a root, or one file or folder of it (`part`, relative, not empty)."""
+
+    root: Root
+    part: bytes = b""
+
+
+def roots_of(connection: sqlite3.Connection, collection: Path) -> list[Root]:
+    """All roots; each where it lies relative to the collection, or else where it was when it was last seen."""
+    here = os.path.realpath(os.fsencode(collection))
+    found = []
+    for number, kind, relative, absolute in connection.execute("SELECT id, kind, relative, absolute FROM roots"):
+        places = [absolute] if relative is None else [os.path.normpath(os.path.join(here, relative)), absolute]  # noqa: PTH118
+        there = next((place for place in places if os.path.isdir(place)), None)  # noqa: PTH112
+        found.append(Root(number, kind, there or absolute, there is not None))
+    return found
+
+
+def record(connection: sqlite3.Connection, collection: Path, root: Root) -> None:
+    """Write down where a root is."""
+    here = os.path.realpath(os.fsencode(collection))
+    try:
+        relative = os.path.relpath(root.folder, here)
+    except ValueError:  # on another drive
+        relative = None
+    values = (root.id, root.kind, relative, root.folder)
+    connection.execute("INSERT OR REPLACE INTO roots VALUES (?, ?, ?, ?)", values)
+
+
+def scopes_of(
+    connection: sqlite3.Connection, collection: Path, paths: Iterable[FilePath] | FilePath | None
+) -> list[Scope]:
+    """What an update of some files and folders, or of all roots, has to look at; new roots are written down.
+
+    To be called in a transaction.
+
+    Raises:
+        ImageError: a path is not there, and never was.
+        RunError: a root is not there any more, or there is nothing to update.
+    """
+    roots = roots_of(connection, collection)
+    if paths is None:
+        scopes = [Scope(root) for root in roots if root.kind != "import"]
+        if not scopes:
+            raise RunError(f"no folder was ever indexed into {printable(collection)}; say which one")
+    else:
+        listed = [paths] if isinstance(paths, str | bytes | os.PathLike) else list(paths)
+        scopes = [_scope(connection, collection, os.fsencode(user_path(path, resolve=True))) for path in listed]
+        merged = {root.id: root for root in roots_of(connection, collection)}
+        scopes = [  # a later path may have taken up the root of an earlier one
+            _scope(connection, collection, scope.root.file(scope.part).rstrip(b"/") or b"/")
+            if scope.root.id not in merged
+            else scope._replace(root=merged[scope.root.id])
+            for scope in scopes
+        ]
+    for scope in scopes:
+        _check_there(connection, scope)
+        record(connection, collection, scope.root)
+    return _without_parts(scopes)
+
+
+def _scope(connection: sqlite3.Connection, collection: Path, path: bytes) -> Scope:
+    roots = roots_of(connection, collection)
+    is_folder, is_there = os.path.isdir(path), os.path.exists(path)  # noqa: PTH110, PTH112
+    for root in roots:
+        part = root.relative(path)
+        if (
+            root.kind == "folder"
+            and part is not None
+            and (is_there or not root.there or _knows(connection, root, part))
+        ):
+            return Scope(root, part)
+    parent = os.path.dirname(path)  # noqa: PTH120
+    files = next(
+        (root for root in roots if root.kind == "files" and root.folder == (path if is_folder else parent)), None
+    )
+    if not is_there:
+        if files is not None and _knows(connection, files, os.path.basename(path)):  # noqa: PTH119
+            return Scope(files, os.path.basename(path))  # noqa: PTH119
+        raise ImageError(f"there is no file or folder {printable(path)}")
+    if not is_folder:
+        root = files or Root(free_id(roots), "files", parent, True)
+        record(connection, collection, root)
+        return Scope(root, os.path.basename(path))  # noqa: PTH119
+    root = files._replace(kind="folder") if files else Root(free_id(roots), "folder", path, True)
+    record(connection, collection, root)
+    for other in roots:
+        inside, below = root.relative(other.folder), other.relative(root.folder)
+        if inside or (inside is not None and other.kind == "import"):
+            _take_up(connection, root, other, inside + b"/" if inside else b"")
+        elif below and other.kind == "import":
+            _take_up_part(connection, root, other, below + b"/")
+    return Scope(root)
+
+
+def _take_up(connection: sqlite3.Connection, root: Root, other: Root, prefix: bytes) -> None:
+    """Make all items of another root items of this one; their absolute paths stay the same."""
+    for table, where in (
+        ("items", "removed_in IS NULL AND path NOT NULL"), ("items", "removed_in NOT NULL"), ("ignored", "1")
+    ):  # fmt: skip
+        connection.execute(
+            f"UPDATE {table} SET root = ?, path = CAST(? || path AS BLOB) WHERE root = ? AND {where}",
+            (root.id, prefix, other.id),
+        )
+    connection.execute("DELETE FROM roots WHERE id = ?", (other.id,))
+
+
+def _take_up_part(connection: sqlite3.Connection, root: Root, other: Root, prefix: bytes) -> None:
+    """Make the items of another root below this one its own."""
+    connection.execute(
+        "UPDATE OR IGNORE items SET root = ?, path = substr(path, ?) "
+        "WHERE removed_in IS NULL AND root = ? AND path > ? AND path < ?",
+        (root.id, len(prefix) + 1, other.id, prefix, prefix[:-1] + b"0"),
+    )
+
+
+def _knows(connection: sqlite3.Connection, root: Root, part: bytes) -> bool:
+    """Whether a file or folder of a root is, or contains, an item or an image that is left out."""
+    for table in ("items WHERE removed_in IS NULL AND", "ignored WHERE"):
+        for low, high in ((part, part + b"\0"), (part + b"/", part + b"0")):
+            statement = f"SELECT 1 FROM {table} root = ? AND path >= ? AND path < ? LIMIT 1"
+            if connection.execute(statement, (root.id, low, high)).fetchone():
+                return True
+    return not part
+
+
+def _check_there(connection: sqlite3.Connection, scope: Scope) -> None:
+    """Refuse a root that is gone, or is an empty folder in the place of what was there, as of a disk that is out."""
+    root, name = scope.root, printable(scope.root.folder)
+    forget = "if its images are gone for good, say so: collection.forget(folder)"
+    if not root.there:
+        raise RunError(f"the folder {name} is not there; if it is on another disk, put that in. {forget}")
+    if root.kind == "folder" and not scope.part:
+        try:
+            with os.scandir(root.folder) as entries:
+                empty = next(entries, None) is None
+        except OSError as error:
+            raise RunError(f"cannot read the folder {name}: {error.strerror or error}") from error
+        counted = "SELECT count(*) FROM items WHERE root = ? AND removed_in IS NULL AND path NOT NULL"
+        if empty and (items := connection.execute(counted, (root.id,)).fetchone()[0]):
+            raise RunError(
+                f"the folder {name} is empty, but {items} images of the collection were in it; if it is on another "
+                f"disk, put that in. {forget}"
+            )
+
+
+def _without_parts(scopes: list[Scope]) -> list[Scope]:
+    """The scopes without those that lie in others."""
+    kept: list[Scope] = []
+    for scope in sorted(set(scopes), key=lambda scope: (scope.root.id, scope.part)):
+        if not any(
+            other.root.id == scope.root.id
+            and (other.part in (b"", scope.part) or scope.part.startswith(other.part + b"/"))
+            for other in kept
+        ):
+            kept.append(scope)
+    return kept
+
+
+def free_id(roots: list[Root]) -> int:
+    """A number that no root has."""
+    return 1 + max((root.id for root in roots), default=0)

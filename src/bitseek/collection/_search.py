@@ -1,0 +1,160 @@
+"""Queries of any kind, brought to codes, and the order of what they find."""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from bitseek.codes import Codes
+from bitseek.collection._encoder import AnyEncoder, Encoder, Model
+from bitseek.collection._item import Item
+from bitseek.collection._published import Published
+from bitseek.collection._writer import features_of
+from bitseek.errors import BitseekError, CodeWidthError, ImageError
+from bitseek.images import as_images, batches
+from bitseek.index import HammingIndex, Hits
+
+Rerank = Literal["logits", "features"]
+
+_CANDIDATES = 10
+_FEWEST = 100
+"""Hits that are put into a better order: ten times as many as are wanted, and at least so many."""
+
+
+class Queries(NamedTuple):
+    """What is searched for.
+
+    Attributes:
+        codes: one a query.
+        logits: (q, bits), if hits are re-ranked by them.
+        features: (q, D), of length 1, if hits are re-ranked by them.
+    """
+
+    codes: Codes
+    logits: np.ndarray | None = None
+    features: np.ndarray | None = None
+
+
+class Found(NamedTuple):
+    """The hits of one query: ids, distances, and scores if they were re-ranked; all of one length."""
+
+    ids: np.ndarray
+    distances: np.ndarray
+    scores: np.ndarray | None
+
+
+def queries_of(
+    asked: list[tuple[Any, Item | None]],
+    published: Published,
+    model: Model,
+    rerank: Rerank | None,
+    hasher: AnyEncoder | None,
+) -> Queries:
+    """Codes of images, paths and items; those that are items as they were encoded need no model.
+
+    Args:
+        asked: what is searched for, each with the item that it is, if it is one.
+        published: where the features of items are.
+        model: of the collection.
+        rerank: what else is needed than codes.
+        hasher: that of the collection, or what loads it; None to load the one in the collection.
+
+    Raises:
+        BitseekError: an image cannot be read, or the model cannot be used.
+    """
+    bits = published.meta.bits
+    words = np.zeros((len(asked), published.codes.words.shape[1]), np.uint64)
+    logits = np.zeros((len(asked), bits), np.float32) if rerank == "logits" else None
+    features: np.ndarray | None = None
+    if rerank == "features":
+        if published.features is None:
+            raise BitseekError("this collection keeps no features; make one with features=True, or re-rank by logits")
+        features = np.zeros((len(asked), published.features.shape[1]), np.float32)
+    wanted = []
+    for i, (one, item) in enumerate(asked):
+        if item is None or rerank == "logits":
+            wanted.append((i, item.path if isinstance(one, Item) and item is not None else one))
+        if item is not None:
+            words[i] = Codes.from_hex([item.code], bits).words[0]
+            if features is not None and published.features is not None and item.id < len(published.features):
+                features[i] = published.features[item.id]
+    if wanted:
+        encoder = model.given(hasher)
+        places = np.array([i for i, _ in wanted])
+        squares, order = _squares([one for _, one in wanted], encoder)
+        values = np.concatenate([np.zeros((0, bits), np.float32), *(encoder.logits_of(part) for part in squares)])
+        words[places[order]] = Codes.from_logits(values).words
+        if logits is not None:
+            logits[places[order]] = values
+        if features is not None:
+            rows = np.concatenate([encoder.features_of(part) for part in squares])
+            features[places[order]] = features_of(rows)
+    return Queries(Codes(words, bits), logits, features)
+
+
+def _squares(images: list[Any], encoder: Encoder) -> tuple[list[np.ndarray], np.ndarray]:
+    """What the encoder sees of some images, in batches, and their places."""
+    unreadable: dict[int, str] = {}
+    parts = list(batches(as_images(images), encoder.preprocess, unreadable=unreadable))
+    if unreadable:
+        raise ImageError(next(iter(unreadable.values())))
+    return [part for _, part in parts], np.concatenate([ids for ids, _ in parts])
+
+
+def check(codes: Codes, bits: int, fingerprint: str) -> None:
+    """Refuse codes of another length."""
+    if codes.bits != bits:
+        raise CodeWidthError(
+            f"this collection holds codes of {bits} bits (model {fingerprint}), the query has {codes.bits}; encode it "
+            "with the same model"
+        )
+
+
+def find(
+    published: Published,
+    queries: Queries,
+    k: int | None,
+    radius: int | None,
+    within: tuple[np.ndarray, HammingIndex] | None,
+) -> list[Found]:
+    """The hits of each query by (distance, id), or, re-ranked, by score.
+
+    Args:
+        published: where to search.
+        queries: what for.
+        k: how many hits at most; None for all within the radius.
+        radius: the greatest distance.
+        within: ids to search among, and a search over their codes; None for all.
+    """
+    ids_of, index = (None, published.index) if within is None else within
+    if queries.logits is None and queries.features is None:
+        if k is None:
+            if radius is None:
+                raise BitseekError("a search is limited by k, by a radius, or by both")
+            ragged = index.within(queries.codes, radius)
+            return [Found(ids if ids_of is None else ids_of[ids], distances, None) for ids, distances in ragged]
+        hits = index.nearest(queries.codes, k)
+        return [
+            _cut(Found(ids if ids_of is None else ids_of[ids], distances, None), radius, k) for ids, distances in hits
+        ]
+    if k is None:
+        raise BitseekError("re-ranking needs k, the number of hits that are wanted")
+    hits = index.nearest(queries.codes, max(_CANDIDATES * k, _FEWEST))
+    if ids_of is not None:
+        hits = Hits(ids_of[hits.ids], hits.distances)
+    if queries.logits is not None:
+        scored = published.index.rerank(hits, logits=queries.logits)
+    else:
+        scored = published.index.rerank(hits, query_features=queries.features, features=published.features)
+    found = []
+    for (ids, distances), (best, scores) in zip(hits, scored, strict=True):
+        order = np.argsort(ids)
+        places = order[np.searchsorted(ids, best, sorter=order)]
+        found.append(_cut(Found(best, distances[places], scores), radius, k))
+    return found
+
+
+def _cut(found: Found, radius: int | None, k: int) -> Found:
+    if radius is not None:
+        near = found.distances <= radius
+        found = Found(found.ids[near], found.distances[near], None if found.scores is None else found.scores[near])
+    return Found(found.ids[:k], found.distances[:k], None if found.scores is None else found.scores[:k])

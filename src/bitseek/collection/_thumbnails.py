@@ -1,0 +1,118 @@
+"""Small pictures of the items, by the hash of their files. They are derived: what is lost is made again.
+
+A store of its own, so that the items stay small. Nobody waits until it is on the disk: a thumbnail that a power failure
+took is made again from its image.
+"""
+
+import io
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bitseek.collection._sentences import sentences
+from bitseek.errors import RunError
+
+SIDE = 256
+"""The longer side of a thumbnail in pixels, at most; small images keep their size."""
+
+_SCHEMA = "CREATE TABLE IF NOT EXISTS thumbnails (hash BLOB PRIMARY KEY, jpeg BLOB NOT NULL) WITHOUT ROWID"
+
+
+def thumbnail_of(pixels: np.ndarray) -> bytes:
+    """A JPEG file of an image, (h, w, 3) uint8, shrunk to at most 256 px."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=82)
+    return file.getvalue()
+
+
+class Thumbnails:
+    """Those in a file, which need not exist. Any thread may call."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._connection: sqlite3.Connection | None = None
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    def get(self, key: bytes) -> bytes | None:
+        """The thumbnail of a file by its hash; None if there is none, or the store is damaged."""
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = self._opened("ro")
+                row = self._connection.execute("SELECT jpeg FROM thumbnails WHERE hash = ?", (key,)).fetchone()
+            except sqlite3.Error:
+                return None
+        return None if row is None else bytes(row[0])
+
+    def put(self, thumbnails: Iterable[tuple[bytes, bytes]]) -> None:
+        """Store thumbnails by hash. For the one writer; a damaged store is begun anew.
+
+        Raises:
+            RunError: the disk is full, or the file cannot be written.
+        """
+        given = list(thumbnails)
+        if not given:
+            return
+        try:
+            self._write("INSERT OR IGNORE INTO thumbnails VALUES (?, ?)", given)
+        except RunError as error:
+            if getattr(error.__cause__, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+                self.forget()
+                self._write("INSERT OR IGNORE INTO thumbnails VALUES (?, ?)", given)
+            else:
+                raise
+
+    def delete(self, keys: Iterable[bytes]) -> None:
+        """Delete thumbnails by hash. For the one writer."""
+        given = [(key,) for key in keys]
+        if given and self.file.exists():
+            self._write("DELETE FROM thumbnails WHERE hash = ?", given)
+
+    def forget(self) -> None:
+        """Delete all of them. For the one writer."""
+        self.close()
+        for end in ("", "-journal"):
+            with sentences(self.file):
+                self.file.with_name(self.file.name + end).unlink(missing_ok=True)
+
+    def hashes(self) -> set[bytes] | None:
+        """The hashes of all that are whole JPEG files; None if the store is damaged or not there."""
+        try:
+            connection = self._opened("ro")
+            try:
+                checked = connection.execute("PRAGMA integrity_check(1)").fetchone()
+                rows = connection.execute("SELECT hash, substr(jpeg, 1, 2), substr(jpeg, -2) FROM thumbnails")
+                whole = {key for key, first, last in rows if (first, last) == (b"\xff\xd8", b"\xff\xd9")}
+            finally:
+                connection.close()
+        except sqlite3.Error:
+            return None
+        return whole if checked == ("ok",) else None
+
+    def _write(self, statement: str, values: Sequence[tuple[bytes, ...]]) -> None:
+        with sentences(self.file):
+            connection = self._opened("rwc")
+            try:
+                connection.execute("PRAGMA synchronous = OFF")
+                connection.execute(_SCHEMA)
+                with connection:
+                    connection.executemany(statement, values)
+            finally:
+                connection.close()
+
+    def _opened(self, mode: str) -> sqlite3.Connection:
+        address = self.file.absolute().as_uri()
+        return sqlite3.connect(f"{address}?mode={mode}", uri=True, timeout=20, check_same_thread=False)

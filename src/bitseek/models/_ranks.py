@@ -1,0 +1,231 @@
+"""Several processes that compute one step together: each takes its rows of a batch, all see the whole of it.
+
+A process is a *rank* of torch's default process group (`torchrun` starts them). Without a group there is one rank, and
+everything here does nothing.
+"""
+
+import atexit
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from bitseek.errors import BitseekError
+
+Value = TypeVar("Value")
+
+
+def join_ranks(device: torch.device) -> torch.device:
+    """Join the processes that `torchrun` started, if it did; the device of this one.
+
+    Args:
+        device: the kind that was asked for. Of several GPUs each process takes its own.
+    """
+    if not _is_on() and dist.is_available() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(dist.destroy_process_group)
+    if device.type == "cuda" and ranks() > 1:
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", rank() % torch.cuda.device_count())))
+        torch.cuda.set_device(device)
+    return device
+
+
+def on_first_rank(work: Callable[[], Value]) -> Value:
+    """What a function gives on rank 0, on every rank; and what it raises there, if that is a `BitseekError`."""
+    if ranks() == 1:
+        return work()
+    said: list[Any] = [None, None]
+    if rank() == 0:
+        try:
+            said[0] = work()
+        except BitseekError as error:
+            said[1] = error
+    dist.broadcast_object_list(said)
+    if said[1] is not None:
+        raise said[1]
+    value: Value = said[0]
+    return value
+
+
+def rank() -> int:
+    """The number of this process, 0 … ranks − 1."""
+    return dist.get_rank() if _is_on() else 0
+
+
+def ranks() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if _is_on() else 1
+
+
+def rows_of_rank(total: int) -> slice:
+    """Which of `total` rows this process computes: one after another, those of all ranks make up the whole."""
+    here, all_ = rank(), ranks()
+    return slice(here * total // all_, (here + 1) * total // all_)
+
+
+def place_in_whole(own: int, device: torch.device) -> slice:
+    """Where this rank's rows are among those of all ranks.
+
+    Args:
+        own: how many it has; other ranks may have another number.
+        device: of the group's messages.
+    """
+    lengths = _lengths(own, device)
+    first = sum(lengths[: rank()])
+    return slice(first, first + own)
+
+
+def any_rank(flags: list[bool], device: torch.device) -> list[bool]:
+    """Whether each flag is set on any rank; the answer is the same on all."""
+    if ranks() == 1:
+        return flags
+    seen = torch.tensor(flags, dtype=torch.int32, device=device)
+    dist.all_reduce(seen, dist.ReduceOp.MAX)
+    return [bool(flag) for flag in seen]
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """The rows of all ranks, in their order, on every rank; ranks may have different numbers of them.
+
+    The gradient of a loss that every rank computes alike from the whole is, on each rank, that of its own rows: there
+    is one loss, and summing the gradients of the ranks' shared parameters gives its gradient.
+    """
+    if ranks() == 1:
+        return rows
+    result: Tensor = _Gathered.apply(rows)
+    return result
+
+
+def gathered_array(rows: np.ndarray, device: torch.device) -> np.ndarray:
+    """`gathered` for an array."""
+    return rows if ranks() == 1 else gathered(torch.from_numpy(rows).to(device)).cpu().numpy()
+
+
+def gathered_objects(value: Any) -> list[Any]:
+    """A small value of each rank, on every rank."""
+    values = [value] * ranks()
+    if ranks() > 1:
+        dist.all_gather_object(values, value)
+    return values
+
+
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Add up the gradients that the ranks have of their own rows; one that a rank lacks counts as 0."""
+    if ranks() > 1:
+        _reduce(parameters, 1.0)
+
+
+def mean_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Make gradients that all ranks computed alike equal to the last bit, so that rounding never parts the ranks."""
+    if ranks() > 1:
+        _reduce(parameters, 1 / ranks())
+
+
+def _reduce(parameters: Iterable[nn.Parameter], factor: float) -> None:
+    """In one message for each type of number; what no rank has a gradient of is left without one."""
+    by_type: dict[torch.dtype, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        if parameter.requires_grad:
+            by_type.setdefault(parameter.dtype, []).append(parameter)
+    for together in by_type.values():
+        has = torch.tensor([one.grad is not None for one in together], dtype=torch.int32, device=together[0].device)
+        dist.all_reduce(has, dist.ReduceOp.MAX)
+        together = [one for one, any_has in zip(together, has.tolist(), strict=True) if any_has]
+        if not together:
+            continue
+        gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in together]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat)
+        flat *= factor
+        for parameter, part in zip(together, flat.split([one.numel() for one in together]), strict=True):
+            parameter.grad = part.view_as(parameter)
+
+
+def synchronise_batch_norm(network: nn.Module) -> None:
+    """Let every batch norm of a network take mean and variance over the rows of all ranks, in training.
+
+    Torch's own `SyncBatchNorm` computes on GPUs only, so each module gets a `forward` that does the same on any device.
+    """
+    for module in network.modules() if ranks() > 1 else ():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.forward = partial(_normalised, module, type(module).forward)  # type: ignore[method-assign]
+
+
+def _is_on() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def _lengths(own: int, device: torch.device) -> list[int]:
+    """How many rows each rank has."""
+    if ranks() == 1:
+        return [own]
+    counts = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(ranks())]
+    dist.all_gather(counts, torch.tensor([own], device=device))
+    return [int(count) for count in counts]
+
+
+class _Gathered(torch.autograd.Function):
+    """All rows forward, this rank's share of the gradient backward."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        lengths = _lengths(len(rows), rows.device)
+        padded = rows.new_zeros(max(lengths), *rows.shape[1:])
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in lengths]
+        dist.all_gather(parts, padded)
+        first = sum(lengths[: rank()])
+        ctx.own = slice(first, first + len(rows))
+        return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient[ctx.own].contiguous()
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over the ranks; its gradient is the sum of what the ranks' own rows give."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _normalised(norm: Any, alone: Any, rows: Tensor) -> Tensor:
+    """Batch norm over the rows of all ranks, in two passes as torch's own, and what its module does after it."""
+    if not norm.training:
+        result: Tensor = alone(norm, rows)
+        return result
+    axes = [axis for axis in range(rows.ndim) if axis != 1]
+    shape = [1, -1, *[1] * (rows.ndim - 2)]
+    count = rows.new_tensor(float(rows.numel() // rows.shape[1]))
+    dist.all_reduce(count)
+    mean = _Sum.apply(rows.sum(axes)) / count
+    centred = rows - mean.view(shape)
+    variance = _Sum.apply(centred.square().sum(axes)) / count
+    if norm.track_running_stats:
+        with torch.no_grad():
+            norm.num_batches_tracked.add_(1)
+            share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+            norm.running_mean.lerp_(mean.detach(), share)
+            norm.running_var.lerp_(variance.detach() * count / (count - 1), share)
+    rows = centred * torch.rsqrt(variance + norm.eps).view(shape)
+    if norm.affine:
+        rows = rows * norm.weight.view(shape) + norm.bias.view(shape)
+    for after in ("drop", "act"):  # timm's batch norms hold an activation
+        if hasattr(norm, after):
+            rows = getattr(norm, after)(rows)
+    return rows

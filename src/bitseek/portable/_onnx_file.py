@@ -1,0 +1,128 @@
+"""The ONNX files of bitseek: a graph, what is known of the model as metadata, and a digest of both at the end.
+
+```
+graph         squares (n, s, s, 3) uint8 → logits (n, bits) float32, features (n, D) float32
+metadata      bitseek (version), bits, fingerprint, preprocess (JSON), config (JSON of the RunConfig, or null)
+digest        of every byte before it
+```
+The digest is an entry of the metadata like the others, so that any tool reads the file. Protocol buffers that follow
+on each other are one, and it is always written in the same number of bytes, so that it can be checked without parsing.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+import bitseek
+from bitseek._files import FilePath, atomic, free_target, parse
+from bitseek._values import Value
+from bitseek.errors import BitseekError, RunError
+from bitseek.images import Preprocess, printable
+
+SQUARES, LOGITS, FEATURES = "squares", "logits", "features"
+"""Names of the input and of the outputs of the graph."""
+
+MOST_BYTES = (1 << 31) - (1 << 20)
+"""A protocol buffer holds 2 GiB; a little is left for what comes beside the weights."""
+
+_DIGEST = b"r*\n\x06digest\x12 "  # metadata_props (field 14), 42 bytes: the key of 6 letters, a value of 32
+_SEAL = len(_DIGEST) + 32
+_WHAT = "an ONNX file of bitseek"
+
+
+class Metadata(Value):
+    """What is known of a model.
+
+    Attributes:
+        bits: length of its codes, K.
+        fingerprint: see `bitseek.portable`.
+        preprocess: from the pixels of an image to the square that it takes.
+        config: JSON of the RunConfig of the training, without paths of the machine; None if it comes from none.
+        bitseek: version that wrote the file.
+    """
+
+    bits: int = Field(ge=1)
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{16}\+(onnx|int8-[0-9a-f]{8})$")
+    preprocess: Preprocess
+    config: dict[str, Any] | None = None
+    bitseek: str = bitseek.__version__
+
+    def changed(self, **values: Any) -> "Metadata":
+        """The same with other values."""
+        return type(self)(**{**dict(self), **values})
+
+    def to_text(self) -> dict[str, str]:
+        """The entries of the file."""
+        return {k: v if isinstance(v, str) else json.dumps(v) for k, v in self.model_dump(mode="json").items()}
+
+    @classmethod
+    def of_text(cls, entries: dict[str, str]) -> "Metadata":
+        """Read from the entries of a file; others are passed over.
+
+        Raises:
+            BitseekError: an entry is absent or is not what it should be.
+        """
+        plain = ("fingerprint", "bitseek")
+        values: dict[str, Any] = {}
+        try:
+            for name in cls.model_fields.keys() & entries.keys():
+                values[name] = entries[name] if name in plain else json.loads(entries[name])
+            return cls(**values)
+        except ValueError as error:
+            raise BitseekError(f"its metadata are damaged: {error}") from error
+
+
+def write_onnx(path: FilePath, graph: bytes, metadata: Metadata) -> Path:
+    """Write a model, atomically.
+
+    Args:
+        path: where nothing is, or a file of the same kind.
+        graph: the serialised model, without metadata.
+        metadata: of it.
+
+    Raises:
+        BitseekError: something else is there, or the file cannot be written.
+    """
+    import onnx
+
+    target = free_target(path, _WHAT, is_bitseek_onnx)
+    props = onnx.ModelProto()
+    onnx.helper.set_model_props(props, metadata.to_text())
+    content = graph + props.SerializeToString()
+    with atomic(target) as part:
+        part.write_bytes(content + _DIGEST + _digest(content))
+    return target
+
+
+def read_onnx(path: FilePath) -> bytes:
+    """The content of such a file, after its digest was checked; what it computes is not looked at.
+
+    Raises:
+        BitseekError: no such file, another one, or a damaged one.
+    """
+    content, name = parse(path, _WHAT, Path.read_bytes), printable(path)
+    if content[-_SEAL:-32] != _DIGEST:
+        raise RunError(f"{name} is not {_WHAT}, or its end is missing; make one with: bitseek export RUN model.onnx")
+    if _digest(memoryview(content)[:-_SEAL]) != content[-32:]:
+        raise RunError(f"{name} is damaged: its content is not what was written; copy it again, or export it again")
+    return content
+
+
+def digest_in(content: bytes) -> str:
+    """The digest at the end of such a file: 32 hexadecimal digits."""
+    return content[-32:].decode()
+
+
+def is_bitseek_onnx(path: Path) -> bool:
+    """Whether there is an intact ONNX file of bitseek."""
+    try:
+        return bool(read_onnx(path))
+    except BitseekError:
+        return False
+
+
+def _digest(content: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).hexdigest().encode()

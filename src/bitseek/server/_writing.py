@@ -1,0 +1,145 @@
+"""What changes the collection: one update at a time, in a thread of its own, and images that are added."""
+
+import hashlib
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bitseek.collection import Collection, Item
+from bitseek.errors import BitseekError
+from bitseek.server._logging import log
+from bitseek.server._pictures import FORMATS
+from bitseek.server._refusal import Refusal, busy
+
+_WAIT = 10.0
+"""Seconds to wait for a writer in another process."""
+
+
+class _Stopped(Exception):
+    """The service ends; what was done is kept by the collection."""
+
+
+class Writer:
+    """Updates the collection, adds to it and removes from it.
+
+    Args:
+        collection: to be changed.
+        add_to: folder for added images; None refuses them.
+    """
+
+    def __init__(self, collection: Collection, add_to: Path | None) -> None:
+        self._collection = collection
+        self._add_to = add_to
+        self._turn = threading.Lock()
+        self._state = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self.failure = ""
+        """Why the last update failed, without names of files."""
+
+    @property
+    def running(self) -> bool:
+        """Whether an update runs in this process."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start_update(self) -> None:
+        """Look for what changed in all folders of the collection, in the background; nothing new if it does already."""
+        with self._state:
+            if not self.running:
+                self._thread = threading.Thread(target=self._update, name="update", daemon=True)
+                self._thread.start()
+
+    def add(self, data: bytes, format: str) -> Item:
+        """Write an image file into the folder for added ones, under the hash of its content, and index it.
+
+        Args:
+            data: an image that was found to be one.
+            format: its format, a key of `FORMATS`.
+
+        Raises:
+            Refusal: 403, there is no such folder; 503, it cannot be written or indexed now.
+        """
+        folder = self._add_to
+        if folder is None:
+            raise Refusal(403, "images cannot be added here; the owner can name a folder for them (--add-to)")
+        target = folder / (hashlib.blake2b(data, digest_size=16).hexdigest() + FORMATS[format][1])
+        try:
+            _write_new(target, data)
+            with self._my_turn():
+                item = self._collection.find(target)
+                if item is None:
+                    self._collection.update(folder, wait=_WAIT, progress=self._check)
+                    item = self._collection.find(target)
+        except (BitseekError, OSError) as error:
+            log("image not added", error=error)
+            raise busy("the image cannot be added now; the log of the service says why") from error
+        if item is None:
+            raise busy("the image was written, but not indexed; the log of the service says why")
+        log("image added", id=item.id)
+        return item
+
+    def remove(self, number: int) -> None:
+        """Take an item out of the collection; its file stays.
+
+        Raises:
+            Refusal: 503, the collection cannot be written now.
+        """
+        try:
+            with self._my_turn():
+                self._collection.remove([number])
+        except BitseekError as error:
+            log("item not removed", id=number, error=error)
+            raise busy("the item cannot be removed now; the log of the service says why") from error
+        log("item removed", id=number)
+
+    def stop(self) -> None:
+        """End an update that runs; it goes on where it was when it is started again."""
+        self._stopping = True
+        if self._thread is not None:
+            self._thread.join(_WAIT)
+
+    def _update(self) -> None:
+        log("update begins")
+        self.failure = ""
+        try:
+            with self._turn:
+                update = self._collection.update(wait=0.0, progress=self._check)
+        except _Stopped:
+            log("update stopped")
+        except Exception as error:  # in a thread nobody else would tell
+            self.failure = "the last update failed; the log of the service says why"
+            log("update failed", error=error)
+        else:
+            log("update ends", result=str(update)[:500])
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        """Raises: Refusal, 503: another change takes long."""
+        if not self._turn.acquire(timeout=_WAIT):
+            raise busy("the collection is being updated; try again when /api/progress says that it is done")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _check(self, progress: object) -> None:
+        if self._stopping:
+            raise _Stopped
+
+
+def _write_new(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all, and never over another one."""
+    part = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # of this name there is only this content
+            os.link(part, target)
+    finally:
+        part.unlink()

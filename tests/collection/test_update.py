@@ -1,0 +1,313 @@
+"""An update does what changed and no more, says what it did, and leaves alone what it was not asked about."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.collection.harness import codes_of, encoded, files, network_is_not_needed, png
+from tests.collection.projection import Projection
+
+from bitseek.collection import Collection, _prepare, _update
+from bitseek.errors import BitseekError, DataError, ImageError, RunError
+
+
+def test_it_touches_only_what_changed(made, photos, hasher):
+    (photos / "c.png").write_bytes(png(30))
+    (photos / "a" / "00.png").write_bytes(png(31))
+    (photos / "b" / "01.png").unlink()
+    with Collection.open(made) as collection:
+        assert collection.update(photos, hasher=hasher) == (2, 0, 18, 1, {})
+        assert hasher.encoded == 2 and codes_of(collection) == encoded(Projection(), files(photos))
+        assert collection.update(photos, hasher=network_is_not_needed) == (0, 0, 20, 0, {})
+        assert collection.generation == 2  # nothing was published
+
+
+def test_what_is_known_by_its_content_is_not_encoded_again(made, photos):
+    (photos / "a").rename(photos / "renamed")
+    shutil.copy(photos / "b" / "01.png", photos / "copy.png")
+    os.utime(photos / "b" / "03.png", ns=(5, 5))
+    with Collection.open(made) as collection:
+        ids = {item.path: item.id for item in collection.items()}
+        assert collection.update(photos, hasher=network_is_not_needed) == (1, 10, 10, 0, {})
+        assert codes_of(collection) == encoded(Projection(), files(photos))
+        assert collection.labels() == {"b": 10, "renamed": 10}
+        touched = collection.find(photos / "b" / "03.png")
+        assert touched.id == ids[touched.path] and touched.mtime_ns == 5
+
+
+def test_equal_contents_are_encoded_once(tmp_path, photos, hasher):
+    for i in range(200):
+        (photos / f"same{i:03d}.png").write_bytes(png(40 + i % 2))
+    (photos / "bad1.png").write_bytes(b"no image")
+    (photos / "bad2.png").write_bytes(b"no image")
+    with Collection.create(tmp_path / "c", hasher=hasher) as collection:
+        done = collection.update(photos, hasher=hasher, threads=8)
+        assert done.added == 220 and hasher.encoded == 22
+        assert codes_of(collection) == encoded(hasher, [path for path in files(photos) if "bad" not in path])
+        for path, reason in done.unreadable.items():
+            assert reason == f"{path} is not an image that can be read, or its beginning is damaged"
+
+
+def test_unreadable_files_are_remembered_until_they_change(made, photos, hasher, monkeypatch):
+    broken, empty, large = photos / "a" / "00.png", photos / "new.jpg", photos / "large.png"
+    broken.write_bytes(broken.read_bytes()[:30])
+    empty.touch()
+    large.write_bytes(png(1, side=60))
+    monkeypatch.setattr(_prepare, "LARGEST", 8000)
+    os.mkfifo(photos / "pipe.png")
+    with Collection.open(made) as collection:
+        done = collection.update(photos, hasher=hasher)
+        assert done[:4] == (0, 0, 19, 1)
+        assert done.unreadable.keys() == {str(broken), str(empty), str(large), str(photos / "pipe.png")}
+        assert done.unreadable[str(empty)].endswith("new.jpg is empty (0 bytes)")
+        assert done.unreadable[str(photos / "pipe.png")].endswith("pipe.png is not a file")
+        assert "is larger than" in done.unreadable[str(large)]
+        assert collection.ignored() == done.unreadable and collection.find(broken) is None
+        read = []
+        monkeypatch.setattr(_prepare, "_read", lambda *given: read.append(given))
+        assert collection.update(photos, hasher=network_is_not_needed) == (0, 0, 19, 0, done.unreadable) and not read
+        monkeypatch.undo()
+        empty.write_bytes(png(2))
+        large.unlink()
+        done = collection.update(photos, hasher=network_is_not_needed)
+        assert done[:4] == (1, 0, 19, 0)
+        assert done.unreadable.keys() == collection.ignored().keys() == {str(broken), str(photos / "pipe.png")}
+
+
+def test_what_the_system_refuses_is_tried_again_and_not_lost(made, photos, hasher, monkeypatch):
+    def refuses(path, name):
+        raise PermissionError(13, "Permission denied")
+
+    kept, new = photos / "a" / "00.png", photos / "new.png"
+    os.utime(kept, ns=(7, 7))
+    new.write_bytes(png(60))
+    with Collection.open(made) as collection:
+        monkeypatch.setattr(_prepare, "_read", refuses)
+        done = collection.update(hasher=hasher)
+        assert done[:2] == (0, 0) and done.removed == 0 and len(collection) == 20
+        assert done.unreadable == {str(path): f"cannot read {path}: Permission denied" for path in (kept, new)}
+        monkeypatch.undo()
+        assert collection.update(hasher=hasher) == (1, 0, 20, 0, {})
+
+
+def test_a_file_that_vanishes_meanwhile_is_reported(made, photos, hasher, monkeypatch):
+    new, changed = photos / "new.png", photos / "a" / "02.png"
+    new.write_bytes(png(60))
+    changed.write_bytes(png(61))
+    read = _prepare._read
+
+    def vanishing(path, name):
+        Path(os.fsdecode(path)).unlink()
+        return read(path, name)
+
+    monkeypatch.setattr(_prepare, "_read", vanishing)
+    with Collection.open(made) as collection:
+        done = collection.update(photos, hasher=hasher)
+        assert done[:4] == (0, 0, 19, 1) and done.unreadable.keys() == {str(new), str(changed)}
+        assert "any more" in done.unreadable[str(new)] and not collection.ignored()
+
+
+def test_what_was_removed_by_hand_stays_out_until_it_changes(made, photos, hasher):
+    path = photos / "a" / "04.png"
+    with Collection.open(made) as collection:
+        item = collection.find(path)
+        assert collection.remove([item.id]) == 1 and len(collection) == 19
+        assert [hit.item.path for hit in collection.search(collection.codes[item.id], k=30)[0]].count(str(path)) == 0
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 19, 0, {})
+        assert collection.ignored() == {str(path): "it was removed from the collection by hand"}
+        for bad in ([20], [-1], 99):
+            with pytest.raises(BitseekError, match="ids of this collection are 0 to 19"):
+                collection.remove(bad)
+        os.utime(path)
+        assert collection.update(hasher=hasher).added == 1 and not collection.ignored() and path.exists()
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.png", b"two\nlines.png", b"\"quotes'; --.png", "日本 🙂.png".encode()])
+def test_names_are_bytes(name, made, photos, hasher):
+    file, folder = photos / os.fsdecode(name), photos / os.fsdecode(name[:-4])
+    folder.mkdir()
+    for path in (file, folder / "x.png"):
+        path.write_bytes(png(1000 + len(name)))
+    with Collection.open(made) as collection:
+        assert collection.update(photos, hasher=hasher) == (2, 0, 20, 0, {})
+    with Collection.open(made) as collection:
+        assert os.fsencode(collection.search(file, k=1)[0].item.path) == os.fsencode(file)
+        label = collection.find(folder / "x.png").label
+        assert label.isprintable() and [item.path for item in collection.items(label=label)] == [str(folder / "x.png")]
+        file.unlink()
+        assert collection.update(photos).removed == 1
+
+
+def test_progress(tmp_path, photos, hasher, monkeypatch):
+    monkeypatch.setattr(_update, "MOST_ROWS", 8)
+    monkeypatch.setattr(_update, "BATCH", 8)
+    seen, noted = [], []
+    with Collection.create(tmp_path / "c", hasher=hasher) as collection, Collection.open(tmp_path / "c") as other:
+
+        def progress(one):
+            seen.append(one)
+            noted.append(other.progress())
+
+        assert other.progress() is None
+        collection.update(photos, hasher=hasher, progress=progress)
+        assert other.progress() is None
+    assert [(one.done, one.total) for one in seen if one.what == "encoding"][-1] == (20, 20)
+    done = [one.done for one in seen if one.what == "encoding"]
+    assert done == sorted(done) and {8, 16, 20} <= set(done) and seen[0].what == "finding"
+    assert seen[-1].seconds_left == 0 and all(one.rate > 0 for one in seen if one.done)
+    assert noted[0].what in ("finding", "writing")
+
+
+def test_ctrl_c_publishes_what_is_done(tmp_path, photos, hasher, monkeypatch):
+    monkeypatch.setattr(_update, "MOST_ROWS", 4)
+    monkeypatch.setattr(_update, "BATCH", 4)
+
+    def stop(progress):
+        if progress.done >= 8:
+            raise KeyboardInterrupt
+
+    with Collection.create(tmp_path / "c", hasher=hasher) as collection:
+        with pytest.raises(KeyboardInterrupt):
+            collection.update(photos, hasher=hasher, progress=stop)
+        assert 8 <= len(collection) < 20
+        kept = codes_of(collection)
+        assert kept == encoded(hasher, kept)
+        assert collection.update(hasher=hasher).unchanged == len(kept) and len(collection) == 20
+
+
+# --- roots ------------------------------------------------------------------------------------------------------
+
+
+def test_other_folders_are_left_alone(made, photos, hasher):
+    for file in (photos / "b").iterdir():
+        file.unlink()
+    beside = photos / "ab.png"  # begins as the folder does
+    beside.write_bytes(png(70))
+    with Collection.open(made) as collection:
+        collection.update(beside, hasher=hasher)
+        assert collection.update(photos / "a", hasher=hasher) == (0, 0, 10, 0, {}) and len(collection) == 21
+        assert collection.update([photos / "a", photos / "b"], hasher=hasher).removed == 10
+        assert len(collection) == 11 and collection.roots() == [str(photos)]
+
+
+def test_a_folder_may_be_given_in_any_way(made, photos, monkeypatch, tmp_path):
+    (tmp_path / "link").symlink_to(photos)
+    monkeypatch.chdir(tmp_path)
+    with Collection.open(made) as collection:
+        for folders in ("photos", Path("photos/../photos"), b"photos", ["photos/a", str(photos / "b")], [photos] * 2,
+                        tmp_path / "link", [photos, photos / "a", photos / "a" / "00.png"], None):  # fmt: skip
+            assert collection.update(folders, hasher=network_is_not_needed) == (0, 0, 20, 0, {}), folders
+        assert collection.update([], hasher=network_is_not_needed) == (0, 0, 0, 0, {}) and len(collection) == 20
+        assert collection.roots() == [str(photos)]
+
+
+def test_a_parent_takes_up_its_sub_folders(tmp_path, photos, hasher):
+    names = [os.fsdecode(name) for name in (b"caf\xe9", b"x'y\n")]
+    for name in names:
+        (photos / "a" / name).mkdir()
+        (photos / "a" / name / "1.png").write_bytes(png(name.encode(errors="surrogateescape")[0]))
+    with Collection.create(tmp_path / "c", hasher=hasher) as collection:
+        collection.update([photos / "a" / name for name in names], hasher=hasher)
+        collection.update(photos / "a" / "02.png", hasher=hasher)
+        assert len(collection.roots()) == 3 and collection.labels() == {}
+        hasher.encoded = 0
+        assert collection.update(photos, hasher=hasher)[:4] == (19, 3, 0, 0) and hasher.encoded == 19
+        assert collection.roots() == [str(photos)] and collection.labels() == {"a": 12, "b": 10}
+        assert codes_of(collection) == encoded(hasher, files(photos))
+
+
+def test_single_files(tmp_path, photos, hasher):
+    odd = photos / "no-ending"
+    odd.write_bytes(png(80))
+    with Collection.create(tmp_path / "c", hasher=hasher) as collection:
+        assert collection.update([odd, photos / "a" / "00.png"], hasher=hasher).added == 2
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 2, 0, {})
+        assert collection.update(photos, hasher=hasher) == (19, 1, 1, 0, {})  # its label is the folder now
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 21, 0, {})
+        odd.unlink()
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 1, {})
+        (photos / "a" / "00.png").unlink()
+        assert collection.update(photos / "a" / "00.png") == (0, 0, 0, 1, {})
+        with pytest.raises(ImageError, match="there is no file or folder"):
+            collection.update(photos / "a" / "absent.png")
+
+
+def test_a_root_that_is_gone_is_refused_until_it_is_forgotten(made, photos, hasher, tmp_path):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "x.png").write_bytes(png(90))
+    with Collection.open(made) as collection:
+        collection.update(tmp_path / "more", hasher=hasher)
+        photos.rename(tmp_path / "unplugged")
+        with pytest.raises(
+            RunError, match=r"photos is not there; if it is on another disk, put that in\. if its images"
+        ):
+            collection.update(hasher=hasher)
+        photos.mkdir()
+        with pytest.raises(RunError, match="is empty, but 20 images of the collection were in it"):
+            collection.update(hasher=hasher)
+        assert (
+            len(collection) == 21 and len(collection.search(files(tmp_path / "unplugged")[0], k=3, hasher=hasher)) == 3
+        )
+        with pytest.raises(BitseekError, match=r"was not indexed; those that were are .*photos, .*more"):
+            collection.forget(tmp_path)
+        assert (
+            collection.forget(photos) == 20 and len(collection) == 1 and collection.roots() == [str(tmp_path / "more")]
+        )
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 1, 0, {})
+
+
+def test_links_are_not_followed_out_of_the_folder(made, photos, hasher, tmp_path):
+    (tmp_path / "outside.png").write_bytes(png(95))
+    (photos / "out.png").symlink_to(tmp_path / "outside.png")
+    (photos / "in.png").symlink_to(photos / "a" / "00.png")
+    with Collection.open(made) as collection:
+        assert collection.update(hasher=network_is_not_needed) == (1, 0, 20, 0, {})
+        assert collection.find(photos / "in.png").path == str(photos / "in.png")
+
+
+# --- labels -----------------------------------------------------------------------------------------------------
+
+
+def test_labels_of_a_file(made, photos):
+    (photos / "labels.csv").write_text("label,path,more\ncat;dog,a/00.png,x\n ,b/01.png,\nbird,./b/../b/03.png,\n")
+    with Collection.open(made) as collection:
+        assert collection.update(hasher=network_is_not_needed) == (0, 3, 17, 0, {})
+        assert collection.labels() == {"a": 9, "b": 8, "bird": 1, "cat;dog": 1}
+        assert collection.find(photos / "b" / "01.png").label is None
+        assert [item.path for item in collection.items(label="bird")] == [str(photos / "b" / "03.png")]
+        (photos / "labels.csv").unlink()
+        assert collection.update(hasher=network_is_not_needed) == (0, 3, 17, 0, {})
+        assert collection.labels() == {"a": 10, "b": 10}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no columns 'path' and 'label' in its first line, but nothing"),
+        ("a/00.png,cat\n", r"has no columns 'path' and 'label' in its first line, but \['a/00.png', 'cat'\]"),
+        ("path,label\na/00.png\n", r"line 2 of .*labels\.csv has no path and label"),
+        ("path,label\n" + "x" * 200_000 + ",y\n", "field larger than field limit"),
+    ],
+)
+def test_a_labels_csv_that_cannot_be_used_is_told(text, message, made, photos):
+    (photos / "labels.csv").write_text(text)
+    with Collection.open(made) as collection:
+        with pytest.raises(DataError, match=message):
+            collection.update(hasher=network_is_not_needed)
+        assert len(collection) == 20
+
+
+def test_features_are_kept_with_codes(tmp_path, photos, hasher):
+    with Collection.create(tmp_path / "f", hasher=hasher, features=True) as collection:
+        collection.update(photos / "a", hasher=hasher)
+        (photos / "a" / "00.png").rename(photos / "a" / "moved.png")
+        collection.update(photos, hasher=hasher)
+        collection.update(photos, hasher=network_is_not_needed)
+        for item in collection.items():
+            with Image.open(item.path) as picture:
+                row = hasher.features_of(hasher.preprocess.square(np.asarray(picture))[None])[0]
+            kept = collection._published.features[item.id].astype(np.float32)
+            assert np.allclose(kept, row / np.linalg.norm(row), atol=1e-3)
