@@ -35,12 +35,21 @@ class MissingExtra(BitseekError, ImportError):
     Args:
         package: the module that could not be imported.
         extra: the extra of bitseek that installs it.
+
+    Attributes:
+        package, extra: as given.
     """
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
             f"this needs {package}, which is not installed; install it with: pip install 'bitseek[{extra}]'"
         )
+        self.package = package
+        self.extra = extra
+
+    def __reduce__(self) -> tuple[type["MissingExtra"], tuple[str, str]]:
+        """An error of another process comes as pickle, which would else give the message for the arguments."""
+        return type(self), (self.package, self.extra)
 
     @classmethod
     def for_import(cls, error: ImportError) -> "MissingExtra | None":

@@ -158,6 +158,26 @@ def test_convert_there_and_back(form, bitseek, tmp_path):
 
 def test_convert_says_what_is_wrong(bitseek, tmp_path):
     (tmp_path / "text").write_text("zz\n")
-    assert "hex" in bitseek.refusal("convert", tmp_path / "text", tmp_path / "out", "--from", "hex")
-    assert "there is no file" in bitseek.refusal("convert", tmp_path / "absent", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert "hex" in bitseek.refusal("convert", tmp_path / "text", tmp_path / "out", "--from", "hex", "--to", "npz")
+    assert "there is no file" in bitseek.refusal("convert", tmp_path / "absent.npz", tmp_path / "out.faiss")
+    assert not (tmp_path / "out").exists() and not (tmp_path / "out.faiss").exists()
+
+
+def test_convert_goes_by_the_name(bitseek, tmp_path):
+    """It wrote an npz under the name of a faiss file."""
+    codes = Codes.from_bits(np.random.default_rng(0).random((9, 24)) < 0.5)
+    codes.save(tmp_path / "a.npz")
+    assert bitseek.answer("convert", tmp_path / "a.npz", tmp_path / "b.faiss")["form"] == "faiss"
+    assert Codes.load(tmp_path / "b.faiss", "faiss") == codes
+    assert bitseek.answer("convert", tmp_path / "b.faiss", tmp_path / "c.NPZ")["form"] == "npz"
+    assert Codes.load(tmp_path / "c.NPZ") == codes
+    for options, message in (
+        ((tmp_path / "a.npz", tmp_path / "d"), "say so with --to: npz, faiss"),
+        ((tmp_path / "a.npz", tmp_path / "d.npy"), "say so with --to: packed-little, packed-big, signs"),
+        ((tmp_path / "a", tmp_path / "d.npz"), "say so with --from"),
+        ((tmp_path / "a.npz", tmp_path / "d.faiss", "--to", "npz"), "ends in .faiss, as a file of the form faiss does"),
+        ((tmp_path / "a.npz", tmp_path / "d", "--from", "hex", "--to", "npz"), "but --from is hex"),
+        ((tmp_path / "a.npz", tmp_path / "d.npz", "--to", "nope"), "there is no form 'nope'"),
+    ):
+        assert message in bitseek.refusal("convert", *options), options
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.npz", "b.faiss", "c.NPZ"]

@@ -1,11 +1,15 @@
 """Duplicates against slow loops over all pairs: pairs, histogram, groups of both linkages at every radius."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.collection.projection import BITS
 from unchecked import unchecked
 
+from bitseek.cli._care import dedup
 from bitseek.codes import Codes
 from bitseek.collection import _duplicates, _linkage
 from bitseek.collection._duplicates import Duplicates
@@ -242,3 +246,10 @@ def test_what_cannot_be():
         Duplicates.find(codes, 1, hashes=[b"a"])
     with pytest.raises(BitseekError, match="7 comes twice"):
         Duplicates.find(codes, 1, ids=[7, 3, 7, 1])
+
+
+def test_the_command_takes_a_radius_beyond_the_codes(made, capsys):
+    dedup(made, radius=99, json=True)
+    value = json.loads(capsys.readouterr().out)
+    assert value["radius"] == BITS and len(value["histogram"]) == BITS + 1
+    assert [len(group["items"]) for group in value["groups"]] == [20]

@@ -140,6 +140,15 @@ def test_foreign_files_of_the_same_kinds_are_not_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
+def test_a_name_that_is_not_utf8(suffix, tmp_path):
+    file = tmp_path / os.fsdecode(b"caf\xe9") / (os.fsdecode(b"x\xff") + suffix)
+    file.parent.mkdir()
+    for n in (3, 5):
+        _formats.write(file, [some_batch(n)], bits=12, fingerprint="f")
+        assert read(file)[1]["codes"] == joined([some_batch(n)])["codes"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
 def test_a_failure_while_writing_leaves_the_old_file(suffix, tmp_path):
     file = tmp_path / f"photos{suffix}"
     _formats.write(file, [some_batch(3)], bits=12, fingerprint="f")

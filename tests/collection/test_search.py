@@ -1,6 +1,7 @@
 """A search finds what brute force finds, whatever it is asked for, and needs a model only for what it does not know."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,31 @@ def test_the_model_in_the_collection_is_loaded_when_it_is_needed(made, photos, m
         collection.search(decode(files(photos)[0]))
         assert collection.encoder() is collection.encoder()
         assert loaded == [{"device": "cpu", "threads": None}]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_label_is_searched_in_the_form_in_which_it_is_kept(tmp_path, photos, hasher):
+    odd = os.fsdecode(b"caf\xff")
+    (photos / "a").rename(photos / odd)
+    code = Codes.from_bits(np.zeros((1, BITS), bool))
+    with Collection.create(tmp_path / "c", hasher=hasher) as collection:
+        collection.update(photos, hasher=hasher)
+        for label in (odd, "caf\\xff"):
+            assert len(collection.items(label=label)) == len(collection.search(code, k=20, label=label)[0]) == 10
+        for ask in (collection.items, lambda label: collection.search(code, label=label)):
+            with pytest.raises(BitseekError, match="no item has the label"):
+                ask(label="\udcff")
+            with pytest.raises(BitseekError, match="a label is text, got 7"):
+                ask(label=7)
+        with pytest.raises(BitseekError, match="a label is text, got 7"):
+            collection.add_codes(code, labels=[7])
+
+
+def test_features_that_are_cut_off_are_told(featured, photos, hasher):
+    with (featured.folder / "features.bin").open("r+b") as file:
+        file.truncate(10)
+    with (
+        Collection.open(featured.folder) as collection,
+        pytest.raises(BitseekError, match=r"features\.bin is too short .*run bitseek verify"),
+    ):
+        collection.search(files(photos)[0], rerank="features", hasher=hasher)

@@ -2,16 +2,19 @@
 
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from tests.collection.harness import codes_of, encoded, files, network_is_not_needed, png
-from tests.collection.projection import Projection
+from tests.collection.projection import BITS, Projection
 
+from bitseek.codes import Codes
 from bitseek.collection import Collection, _prepare, _update
-from bitseek.errors import BitseekError, DataError, ImageError, RunError
+from bitseek.errors import BitseekError, DataError, ImageError, RunError, ShapeError
 
 
 def test_it_touches_only_what_changed(made, photos, hasher):
@@ -311,3 +314,110 @@ def test_features_are_kept_with_codes(tmp_path, photos, hasher):
                 row = hasher.features_of(hasher.preprocess.square(np.asarray(picture))[None])[0]
             kept = collection._published.features[item.id].astype(np.float32)
             assert np.allclose(kept, row / np.linalg.norm(row), atol=1e-3)
+
+
+def test_a_collection_that_was_moved_alone_is_not_emptied(tmp_path, photos, hasher):
+    """By the default layout the pictures are in the folder around it, and there is one around any place."""
+    home, other = photos / ".bitseek", tmp_path / "other"
+    with Collection.create(home, hasher=hasher) as collection:
+        collection.update(photos, hasher=hasher)
+        collection.update(photos / "a" / "00.png", hasher=hasher)
+    other.mkdir()
+    (other / "foreign.png").write_bytes(png(99))
+    home.rename(other / "col")
+    with Collection.open(other / "col") as collection:
+        assert collection.roots() == [str(photos)]
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {})
+        assert sorted(codes_of(collection)) == files(photos)
+
+
+def test_a_folder_around_a_moved_collection_is_not_that_of_its_pictures(tmp_path, photos, hasher):
+    with Collection.create(photos / ".bitseek", hasher=hasher) as collection:
+        collection.update(photos, hasher=hasher)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "foreign.png").write_bytes(png(99))
+    (photos / ".bitseek").rename(other / "col")
+    photos.rename(tmp_path / "unplugged")
+    with Collection.open(other / "col") as collection:
+        for paths in (None, other, other / "foreign.png"):
+            with pytest.raises(RunError, match=r"none of the 20 images that were in .*photos is in .*other, .*remove"):
+                collection.update(paths, hasher=network_is_not_needed)
+        assert len(collection) == 20
+        assert collection.forget(other) == 20 and collection.update(other, hasher=hasher).added == 1
+
+
+def test_a_folder_with_nothing_but_hidden_files_is_empty(tmp_path, photos, hasher):
+    with Collection.create(photos / ".bitseek", hasher=hasher) as collection:
+        collection.update(photos, hasher=hasher)
+        for name in "ab":
+            (photos / name).rename(tmp_path / name)
+        with pytest.raises(RunError, match="is empty, but 20 images"):
+            collection.update(hasher=network_is_not_needed)
+        assert len(collection) == 20
+
+
+@pytest.mark.parametrize("first", ["file", "codes"])
+def test_a_path_is_one_item_through_whatever_root(first, tmp_path, photos, hasher):
+    file = photos / "a" / "00.png"
+    codes = Codes.from_bits(np.ones((1, BITS), bool))
+    with Collection.create(tmp_path / "c", hasher=hasher) as collection:
+        if first == "file":
+            collection.update(file, hasher=hasher)
+            collection.add_codes(codes, paths=[str(file)])
+        else:
+            collection.add_codes(codes, paths=[str(file)])
+            collection.update(file, hasher=hasher)
+        assert len(collection) == 1 and collection.find(file).id == max(collection.alive)
+        collection.update(hasher=hasher)
+        assert len(collection) == 1
+        collection.add_codes(codes, paths=["00.png"], root=photos / "a")
+        assert len(collection) == 1
+        collection.update(photos, hasher=hasher)
+        assert codes_of(collection) == encoded(hasher, files(photos))
+        assert collection.verify(hasher=hasher).ok
+
+
+@pytest.mark.parametrize("folder", ["photos", "photos/a"])
+def test_doubles_of_an_older_version_become_one(folder, tmp_path, photos, hasher):
+    file = photos / "a" / "00.png"
+    with Collection.create(tmp_path / "c", hasher=hasher) as collection:
+        collection.update(file, hasher=hasher)
+        with closing(sqlite3.connect(tmp_path / "c" / "items.sqlite")) as connection, connection:
+            connection.execute("INSERT INTO roots VALUES (9, 'import', NULL, ?)", (os.fsencode(tmp_path),))
+        collection.add_codes(Codes.from_bits(np.ones((1, BITS), bool)), paths=["/nowhere/x.png"])
+        with closing(sqlite3.connect(tmp_path / "c" / "items.sqlite")) as connection, connection:
+            path = os.fsencode(file.relative_to(tmp_path))
+            connection.execute("UPDATE items SET root = 9, path = ? WHERE id = 1", (path,))
+        assert len(collection) == 2
+        collection.update(tmp_path / folder, hasher=hasher)
+        assert codes_of(collection) == encoded(hasher, files(tmp_path / folder))
+        assert len(collection) == len(files(tmp_path / folder)) and collection.verify(hasher=hasher).ok
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_only_ids_are_removed(made):
+    """A mask took out the items 0 and 1."""
+    with Collection.open(made) as collection:
+        for ids in (np.arange(20) == 7, [True, False], [1.5], np.zeros(3)):
+            with pytest.raises(ShapeError, match="ids are whole numbers, got values of type"):
+                collection.remove(ids)
+        for ids in (np.array([2**64 - 1], np.uint64), [2**63], [-1], 20):
+            with pytest.raises(BitseekError, match="ids of this collection are 0 to 19"):
+                collection.remove(ids)
+        assert collection.remove([]) == 0 and len(collection) == 20
+        assert collection.remove(np.array([3, 3], np.uint64)) == 1 and collection.remove(4) == 1
+        assert len(collection) == 18
+
+
+def test_a_file_from_the_far_future_is_indexed_and_left_alone_after(tmp_path, hasher):
+    """Beyond 2262 a time in nanoseconds does not fit into 64 bits; ext4 holds dates up to 2446."""
+    picture = tmp_path / "pictures" / "a.png"
+    picture.parent.mkdir()
+    Image.new("RGB", (8, 8), "red").save(picture)
+    os.utime(picture, ns=(0, 2**63 + 10**9))
+    if picture.stat().st_mtime_ns < 2**63:
+        pytest.skip("this file system does not keep such a time")
+    with Collection.create(tmp_path / "collection", hasher=hasher) as photos:
+        assert photos.update(picture.parent, hasher=hasher).added == 1
+        assert photos.update(hasher=hasher).unchanged == 1

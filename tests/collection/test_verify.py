@@ -7,10 +7,11 @@ import zlib
 import numpy as np
 import pytest
 from tests.collection.harness import codes_of, encoded, files, png
-from tests.collection.projection import Projection
+from tests.collection.projection import BITS, Projection
 
 from bitseek.codes import Codes
 from bitseek.collection import Collection
+from bitseek.collection._by_id import ById
 from bitseek.errors import RunError
 from bitseek.index import HammingIndex
 
@@ -257,3 +258,24 @@ def test_clusters_of_damaged_codes_do_not_outlive_them(mend, tmp_path, photos):
             assert hits[0].item.id == at and [hit.distance for hit in hits] == nearest(
                 one.codes.words, codes.words[at].tolist()
             )
+
+
+def test_no_more_than_a_row_is_copied_for_an_item(tmp_path, photos, hasher, monkeypatch):
+    """It copied the rest of the block for each item, so that a block took time by the square of its items."""
+    copied = []
+
+    class Watched(bytes):
+        def __getitem__(self, place):
+            found = super().__getitem__(place)
+            copied.append(len(found))
+            return found
+
+    with Collection.create(tmp_path / "w", hasher=hasher, features=True) as collection:
+        collection.update(photos, hasher=hasher)
+    read = ById.read
+    monkeypatch.setattr(ById, "read", lambda self, start, stop: Watched(read(self, start, stop)))
+    with Collection.open(tmp_path / "w") as collection:
+        opened = len(copied)
+        assert collection.verify(hasher=hasher).ok
+        dimensions = hasher.features_of(np.zeros((1, 8, 8, 3), np.uint8)).shape[1]
+    assert opened >= 20 and len(copied) >= opened + 40 and max(copied) <= max(8 * -(-BITS // 64), 2 * dimensions)

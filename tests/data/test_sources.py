@@ -25,6 +25,7 @@ def offline(monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing answers there
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setattr("urllib.request._opener", None)  # made once a process, with the proxies of that moment
 
 
 def linked(source, target):

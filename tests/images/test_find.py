@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bitseek.errors import BitseekError, ImageError
-from bitseek.images import IMAGE_EXTENSIONS, decode, decode_many, find_images, printable, walk
+from bitseek.images import IMAGE_EXTENSIONS, decode, decode_many, find_images, printable, stamp, walk
 
 buffer = io.BytesIO()
 Image.new("RGB", (1, 1)).save(buffer, "PNG")
@@ -181,3 +181,19 @@ def test_what_is_no_path(path, unchecked):
             find_images(paths)
     with pytest.raises(ImageError, match=r"a path is text|an image is a path"):
         decode(path)
+
+
+@pytest.mark.parametrize(
+    ("mtime_ns", "expected"),
+    [(0, 0), (-1, -1), (2**63 - 1, 2**63 - 1), (2**63, 2**63 - 1), (10**20, 2**63 - 1), (-(10**20), -(2**63))],
+)
+def test_a_time_of_any_century_is_int64(mtime_ns, expected):
+    status = os.stat_result((0,) * 6 + (7,) + (0,) * 3, {"st_mtime_ns": mtime_ns})
+    assert stamp(status) == (7, expected)
+
+
+def test_the_stamp_of_a_file_is_its_size_and_time(tmp_path):
+    (tmp_path / "a.png").write_bytes(ONE_PIXEL)
+    os.utime(tmp_path / "a.png", ns=(0, 1_700_000_000_123_456_700))
+    ((_, status),) = walk(tmp_path)
+    assert stamp(status) == (len(ONE_PIXEL), 1_700_000_000_123_456_700)

@@ -103,3 +103,49 @@ def test_too_many_are_refused_and_those_who_went_away_cost_nothing():
 
     assert run(ask, answer, waiting=4)[0] == ["first", 0, 2, 3]
     assert seen == ["first", 0, 2, 3]
+
+
+def test_thousands_of_kinds_whose_askers_went_away_are_passed_over():
+    begun, go = threading.Event(), threading.Event()
+
+    def answer(kind, queries):
+        begun.set()
+        assert go.wait(10)
+        return queries
+
+    async def ask(gatherer):
+        first = asyncio.create_task(gatherer.ask("first", 1))
+        await asyncio.to_thread(begun.wait, 10)
+        gone = [asyncio.create_task(gatherer.ask(kind, kind)) for kind in range(3000)]
+        await asyncio.sleep(0)
+        for task in gone:
+            task.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        return await asyncio.wait_for(first, 10), await asyncio.wait_for(gatherer.ask("next", 2), 10)
+
+    assert run(ask, answer) == ((1, 2), [1, 1])
+
+
+def test_a_batch_that_cannot_begin_is_told_so_and_loses_no_other():
+    begun, go = threading.Event(), threading.Event()
+
+    def answer(kind, queries):
+        begun.set()
+        assert go.wait(10)
+        return queries
+
+    async def ask(gatherer):
+        first = asyncio.create_task(gatherer.ask("first", 1))
+        await asyncio.to_thread(begun.wait, 10)
+        others = [asyncio.create_task(gatherer.ask(kind, kind)) for kind in range(3)]
+        await asyncio.sleep(0)
+        ended = asyncio.create_task(asyncio.to_thread(gatherer.close))  # a thread that ends takes no further batch
+        await asyncio.sleep(0.1)
+        go.set()
+        answers = await asyncio.wait_for(asyncio.gather(first, *others, return_exceptions=True), 10)
+        await ended
+        return answers
+
+    answers, _ = run(ask, answer)
+    assert answers[0] == 1 and [type(error) for error in answers[1:]] == [RuntimeError] * 3

@@ -1,6 +1,9 @@
 """The map over HTTP: made beside the service when it is asked for, kept, and made again after an update."""
 
 import json
+import multiprocessing
+import os
+import signal
 import time
 from urllib.request import urlopen
 
@@ -11,6 +14,7 @@ from tests.server.harness import BITS, draw, served
 from bitseek.codes import Codes
 from bitseek.collection import Collection
 from bitseek.server import create_app
+from bitseek.server._map_maker import MapMaker
 
 RECORD = np.dtype([("xy", "<f4", 2), ("id", "<i4"), ("label", "<i4")])
 
@@ -80,3 +84,18 @@ def test_there_is_no_map_of_nothing(tmp_path, hasher):
         assert client.get("/api/search", params={"code": "0" * 18}).json()["hits"] == []
         assert client.get("/api/duplicates").json()["groups"] == []
         assert client.get("/api/statistics").json()["items"] == 0
+
+
+def test_an_interrupt_does_not_reach_the_maker(collection, capfd):
+    """Ctrl-C goes to all processes of a terminal, from the moment they are there; the service ends this one itself."""
+    maker = MapMaker(collection)
+    assert maker.points() is None
+    (process,) = multiprocessing.active_children()
+    deadline = time.monotonic() + 120
+    while process.is_alive():
+        os.kill(process.pid, signal.SIGINT)
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert process.exitcode == 0 and len(maker.points().records) == 16 * 24
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert "Traceback" not in capfd.readouterr().err

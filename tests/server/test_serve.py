@@ -189,3 +189,16 @@ def test_an_upload_that_never_ends_is_refused(raw):
     assert b" 413 " in large and b"connection: close" in large
     chunked = raw(head + b"Transfer-Encoding: chunked\r\n\r\n", *[b"fffff\r\n" + b"a" * 0xFFFFF + b"\r\n"] * 24)
     assert chunked == b"" or b" 413 " in chunked or b" 400 " in chunked
+
+
+def test_a_body_that_nobody_reads_holds_no_connection(raw):
+    """The answer is sent at once; the rest of the body, a byte a moment, is not waited for."""
+    head = b"GET /api/health HTTP/1.1\r\nHost: HOST\r\nContent-Length: %d\r\n\r\n"
+    begin = time.monotonic()
+    assert raw(head % 1_000_000, *[b"a"] * 150, pause=0.1).count(b"HTTP/1.1 200") <= 1  # cut off while it is sent
+    assert time.monotonic() - begin < 10
+    begin = time.monotonic()
+    assert raw(head % 3, *[b"a"] * 3, pause=0.1).count(b"HTTP/1.1 200") == 1  # whole, and then nothing more
+    assert time.monotonic() - begin < 10
+    twice = raw(head % 3, b"a", b"aa", head % 0, pause=0.2)
+    assert twice.count(b"HTTP/1.1 200") == 2  # one that comes in time leaves the connection as it was

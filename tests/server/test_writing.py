@@ -3,6 +3,7 @@
 import io
 import threading
 import time
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -71,6 +72,36 @@ def test_a_removed_item_is_gone_and_its_file_is_not(client, collection, photos, 
     hits = client.get("/api/search", params={"code": item.code, "k": 24}).json()["hits"]
     assert len(hits) == 23 and item.id not in [hit["item"]["id"] for hit in hits]
     assert client.delete(f"/api/items/{item.id}", headers=bearer).status_code == 404
+
+
+def test_an_added_image_that_was_removed_is_refused_until_its_file_is_deleted(client, settings, bearer):
+    def add():
+        return client.post("/api/images", files={"image": png(100)}, headers=bearer)
+
+    first = add().json()["id"]
+    assert client.delete(f"/api/items/{first}", headers=bearer).status_code == 204
+    refused = add()
+    (file,) = settings.add_to.iterdir()
+    assert refused.status_code == 409 and "retry-after" not in refused.headers
+    assert "was removed" in refused.json()["detail"] and file.name in refused.json()["detail"]
+    assert str(settings.add_to) not in refused.json()["detail"]
+    file.unlink()
+    again = add()
+    assert again.status_code == 201 and again.json()["id"] != first
+
+
+def test_why_an_added_image_is_not_indexed_is_logged(client, settings, bearer, caplog):
+    add = partial(client.post, "/api/images", files={"image": png(5)}, headers=bearer)
+    item = add().json()
+    (file,) = settings.add_to.iterdir()
+    file.write_bytes(b"what the owner put there")
+    client.post("/api/update", headers=bearer)
+    finished(client, lambda: client.get(f"/api/items/{item['id']}").status_code == 404)
+    finished(client, lambda: not client.get("/api/progress").json()["running"])
+    with caplog.at_level("INFO", "bitseek.server"):
+        assert add().status_code == 503
+    (record,) = [record for record in caplog.records if record.message == "image not indexed"]
+    assert file.name in record.fields["reason"]
 
 
 def test_an_update_takes_what_changed(client, photos, bearer):

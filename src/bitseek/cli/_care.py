@@ -49,6 +49,7 @@ def dedup(
         wanted = opened.bits // 16 if radius is None else radius
         with counting("searching") as progress:
             found = opened.duplicates(wanted, progress=progress)
+        wanted = found.radius  # not more than there are bits
         groups = found.groups(wanted, linkage)
         if out is not None:
             write_groups(out, groups, found, lambda ids: map(opened.item, ids))

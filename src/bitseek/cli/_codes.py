@@ -77,8 +77,8 @@ def convert(
     target: Path,
     /,
     *,
-    from_: Annotated[str, Parameter(name="--from")] = "npz",
-    to: str = "npz",
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    to: str | None = None,
     bits: int | None = None,
     json: Json = False,
 ) -> None:
@@ -87,23 +87,50 @@ def convert(
     Forms: npz (bitseek's own), faiss (an IndexBinaryFlat), packed-little and packed-big (.npy of bytes), signs (.npy
     of −1 and +1), hex (text, one code a line).
 
-    Example: `bitseek convert codes.npz codes.faiss --to faiss`
+    Example: `bitseek convert codes.npz codes.faiss`
 
     Args:
         source: the file to read.
         target: the file to write.
-        from_: form of the source.
-        to: form of the target.
+        from_: form of the source; by default what its name ends in, .npz or .faiss.
+        to: form of the target; by default what its name ends in, .npz or .faiss.
         bits: length of a code, where the source holds whole bytes; all of them by default.
     """
     from bitseek._files import free_target
     from bitseek.codes import Codes
 
+    read, written = _form(source, from_, "--from"), _form(target, to, "--to")
     free_target(target, "to be replaced by a conversion")
-    codes = Codes.load(source, from_, bits)
-    codes.save(target, to)
+    codes = Codes.load(source, read, bits)
+    codes.save(target, written)
     text = f"{target}: {len(codes)} codes of {codes.bits} bits"
-    show({"codes": str(target), "form": to, "items": len(codes), "bits": codes.bits}, text, json)
+    show({"codes": str(target), "form": written, "items": len(codes), "bits": codes.bits}, text, json)
+
+
+_ENDINGS = {".npz": ("npz",), ".faiss": ("faiss",), ".npy": ("packed-little", "packed-big", "signs")}
+"""Forms that a file of such a name may have; with another name it may have any."""
+
+
+def _form(file: Path, given: str | None, option: str) -> str:
+    """The form of a file: what was given, or what its name says.
+
+    Raises:
+        BitseekError: the name says nothing, or another form than was given.
+    """
+    from bitseek.codes import FORMS
+
+    fitting = _ENDINGS.get(file.suffix.lower(), ())
+    if given is None:
+        if len(fitting) != 1:
+            some = ", ".join(fitting or FORMS)
+            raise BitseekError(f"the name of {file} does not say which form it has; say so with {option}: {some}")
+        return fitting[0]
+    if fitting and given in FORMS and given not in fitting:
+        raise BitseekError(
+            f"{file} ends in {file.suffix}, as a file of the form {' or '.join(fitting)} does, but {option} is "
+            f"{given}; take another name or another form"
+        )
+    return given
 
 
 def _codes(path: Path, arrays: dict[str, Any], order: Order | None) -> "tuple[Codes, Codes]":

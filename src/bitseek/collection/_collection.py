@@ -26,7 +26,7 @@ from bitseek.collection._sentences import sentences
 from bitseek.collection._update import Update, Updater
 from bitseek.collection._verify import Verification, Verifier
 from bitseek.collection._writer import Writer, writer
-from bitseek.errors import BitseekError, RunError
+from bitseek.errors import BitseekError, RunError, ShapeError
 from bitseek.images import printable
 
 REMOVED = "it was removed from the collection by hand"
@@ -142,9 +142,13 @@ class Collection(Contents):
         """Take items out of the collection; their files stay, and are left out until they change. How many there were.
 
         Raises:
+            ShapeError: what is no whole number, as a mask of bool is not.
             BitseekError: an id that was never given; nothing can be written.
         """
-        numbers = np.unique(as_array(ids, "ids").astype(np.int64, casting="same_kind").reshape(-1)).tolist()
+        given = as_array(ids, "ids")
+        if given.size and given.dtype.kind not in "iu":
+            raise ShapeError(f"ids are whole numbers, got values of type {given.dtype}; of a mask, give np.flatnonzero")
+        numbers = np.unique(given).tolist()
         with self._writing(wait) as one:
             if numbers and (numbers[0] < 0 or numbers[-1] >= one.meta.size):
                 raise BitseekError(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from bitseek.collection._items import transaction
 from bitseek.collection._labels import labels_below
 from bitseek.collection._roots import Root, Scope
-from bitseek.images import IMAGE_EXTENSIONS, walk
+from bitseek.images import IMAGE_EXTENSIONS, stamp, walk
 
 _PAGE = 1000
 
@@ -209,7 +209,7 @@ class Comparison:
         for number, (path, status) in enumerate(files):
             if number % _PAGE == 0:
                 self._tell(number)
-            yield root.id, path, status.st_size, status.st_mtime_ns, label(path)
+            yield root.id, path, *stamp(status), label(path)
 
 
 _LAST = b"\xff" * 5000

@@ -17,6 +17,7 @@ from bitseek.collection import _map, _published, _search
 from bitseek.collection._encoder import AnyEncoder, Encoder, Model
 from bitseek.collection._item import Item, items_of
 from bitseek.collection._items import DATABASE, Items, get_meta, is_pending
+from bitseek.collection._labels import as_label
 from bitseek.collection._lock import Progress, holder, progress_of
 from bitseek.collection._map import Map
 from bitseek.collection._published import Published
@@ -24,7 +25,7 @@ from bitseek.collection._roots import roots_of
 from bitseek.collection._thumbnails import SIDE, Thumbnails, thumbnail_of
 from bitseek.collection._writer import writer
 from bitseek.errors import BitseekError, ImageError, RunError
-from bitseek.images import decode, printable
+from bitseek.images import decode, printable, stamp
 
 MODEL, MAP = "model", "map.npz"
 
@@ -121,6 +122,7 @@ class Contents:
         """
         whole_number(start, "start", 0)
         limit = None if limit is None else whole_number(limit, "limit", 0)
+        label = None if label is None else as_label(label)
         with self._reading() as (connection, published):
             if label is None:
                 ids = published.page(start, limit)
@@ -276,6 +278,7 @@ class Contents:
         """
         k = None if k is None else whole_number(k, "k")
         radius = None if radius is None else whole_number(radius, "radius", 0)
+        label = None if label is None else as_label(label)
         if rerank not in (None, "logits", "features"):
             raise BitseekError(f"hits are re-ranked by 'logits' or 'features', got {rerank!r}")
         single = not isinstance(query, Codes | list | tuple) or isinstance(query, Item)
@@ -358,7 +361,7 @@ class Contents:
             status = os.stat(item.path)  # noqa: PTH116
         except OSError:
             return False
-        return (status.st_size, status.st_mtime_ns) == (item.size, item.mtime_ns)
+        return stamp(status) == (item.size, item.mtime_ns)
 
 
 def _hits(found: _search.Found, items: dict[int, Item]) -> list[Hit]:

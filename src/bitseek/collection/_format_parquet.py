@@ -25,7 +25,8 @@ def is_ours(path: Path) -> bool:
     """Whether it has the metadata that `write` writes."""
     from pyarrow import parquet
 
-    return b"bitseek.bits" in (parquet.read_schema(path).metadata or {})
+    with path.open("rb") as file:  # pyarrow itself opens no file whose name is not UTF-8
+        return b"bitseek.bits" in (parquet.read_schema(file).metadata or {})
 
 
 def write(path: Path, batches: Iterable[Batch], bits: int, fingerprint: str) -> None:
@@ -48,7 +49,10 @@ def write(path: Path, batches: Iterable[Batch], bits: int, fingerprint: str) -> 
     }
     metadata = {"bitseek.bits": str(bits), "bitseek.fingerprint": fingerprint, "bitseek.bit_order": "little"}
     schema = pa.schema(columns, metadata=metadata)
-    with parquet.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+    with (
+        path.open("wb") as file,
+        parquet.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
         for batch in batches:
             texts = [None if value is None else value.decode("utf-8", "replace") for value in batch.paths]
             odd = [
@@ -74,7 +78,7 @@ def read(path: Path, bits: int | None) -> Iterator[Source]:
     import pyarrow as pa
     from pyarrow import parquet
 
-    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+    with path.open("rb") as opened, parquet.ParquetFile(opened, page_checksum_verification=True) as file:
         metadata = file.schema_arrow.metadata or {}
         names = [name for name in _READERS if name in file.schema_arrow.names]
         if "code" not in names:

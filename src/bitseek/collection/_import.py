@@ -17,13 +17,15 @@ from bitseek._files import FilePath, user_path
 from bitseek.codes import Codes
 from bitseek.collection import _items
 from bitseek.collection._batch import Batch
+from bitseek.collection._labels import as_label
 from bitseek.collection._lock import Progress
 from bitseek.collection._roots import Root, free_id, record, roots_of
 from bitseek.collection._writer import Writer
 from bitseek.errors import BitseekError, CodeWidthError, ShapeError
-from bitseek.images import printable
 
 _TOP = os.path.abspath(os.sep).encode()  # noqa: PTH100
+
+_ITEM = "SELECT 1 FROM items WHERE root = ? AND path = ? AND removed_in IS NULL"
 
 AT_ONCE = 1 << 17
 """Codes that are written in one transaction."""
@@ -133,11 +135,15 @@ def _add(writer: Writer, batch: Batch, places: "_Places") -> None:
 
 
 def _label(label: str | None) -> str | None:
-    return None if label is None or label == "" else printable(label)
+    return None if label is None or label == "" else as_label(label)
 
 
 class _Places:
-    """Where paths that are imported belong: to the folder that is indexed and holds them, or to a root for imports."""
+    """Where paths that are imported belong.
+
+    To the root through which they are items already, or else to the folder that is indexed and holds them, or else to
+    a root for imports.
+    """
 
     def __init__(self, writer: Writer, root: Path) -> None:
         self._writer = writer
@@ -152,13 +158,17 @@ class _Places:
         if not name or b"\0" in name:
             raise BitseekError(f"a path is not empty and has no NUL, got {name!r:.80}")
         path = os.path.normpath(os.path.join(self._folder, name))  # noqa: PTH118
-        for root in self._roots:
-            below = root.relative(path) if root.kind == "folder" else None
-            if below:
+        places = [(root, below) for root in self._roots if (below := root.relative(path))]
+        if not self.are_new:
+            for root, below in sorted(places, key=lambda place: -len(place[0].folder)):
+                if self._writer.connection.execute(_ITEM, (root.id, below)).fetchone():
+                    return root.id, below
+        for root, below in places:
+            if root.kind == "folder":
                 return root.id, below
-        below = Root(0, "import", self._folder, True).relative(path)
-        root = self._root(self._folder if below else _TOP)
-        return root.id, below or os.path.relpath(path, _TOP)
+        inside = Root(0, "import", self._folder, True).relative(path)
+        root = self._root(self._folder if inside else _TOP)
+        return root.id, inside or os.path.relpath(path, _TOP)
 
     def _root(self, folder: bytes) -> Root:
         found = next((root for root in self._roots if root.kind == "import" and root.folder == folder), None)

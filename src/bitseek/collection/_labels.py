@@ -10,8 +10,9 @@ import posixpath
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from bitseek.errors import DataError
+from bitseek.errors import BitseekError, DataError
 from bitseek.images import printable
 
 NAME = "labels.csv"
@@ -58,3 +59,14 @@ def _listed(file: Path) -> dict[bytes, str]:
         return {}
     except (OSError, csv.Error) as error:
         raise DataError(f"cannot read {name}: {error}; correct it, or give it another name") from error
+
+
+def as_label(label: Any) -> str:
+    """A label as it is stored, on one line of valid text.
+
+    Raises:
+        BitseekError: it is no text.
+    """
+    if not isinstance(label, str):
+        raise BitseekError(f"a label is text, got {label!r:.80}")
+    return printable(label)

@@ -18,7 +18,7 @@ from bitseek.collection._compare import Wanted
 from bitseek.collection._encoder import Encoder
 from bitseek.collection._thumbnails import SIDE, thumbnail_of
 from bitseek.errors import ImageError
-from bitseek.images import decode, image_size, printable
+from bitseek.images import decode, image_size, printable, stamp
 
 LARGEST = 1 << 30
 """Bytes of the largest file that is read."""
@@ -117,9 +117,7 @@ class Preparer:
             return Prepared(wanted, reason=f"cannot read {name}: {error.strerror or error}")
         except ImageError as error:
             return Prepared(wanted, *_stamp_of(path), reason=str(error))
-        found = Prepared(
-            wanted, status.st_size, status.st_mtime_ns, hashlib.blake2b(contents, digest_size=HASH_BYTES).digest()
-        )
+        found = Prepared(wanted, *stamp(status), hashlib.blake2b(contents, digest_size=HASH_BYTES).digest())
         assert found.hash is not None
         if not self._claims.take(found.hash):
             return found
@@ -172,4 +170,4 @@ def _stamp_of(path: bytes) -> tuple[int, int]:
         status = os.stat(path)  # noqa: PTH116
     except OSError:
         return -1, -1
-    return status.st_size, status.st_mtime_ns
+    return stamp(status)

@@ -191,7 +191,7 @@ def _sound_rows(connection: sqlite3.Connection, file: ById, start: int, stop: in
     """How many rows from `start` on are as the items say, up to the first that is not."""
     raw = file.read(start, stop)
     for id, code in _sound_codes(connection, start, stop):
-        if raw[(id - start) * file.row :][: file.row] != code:
+        if raw[(id - start) * file.row : (id - start + 1) * file.row] != code:
             return id - start
     return stop - start
 

@@ -45,6 +45,10 @@ class Root(NamedTuple):
         return path[len(start) :] if path.startswith(start) else None
 
 
+_SAMPLED = 8
+"""Items that are looked for in each of two folders that a root may be."""
+
+
 class Scope(NamedTuple):
     """What an update looks at: a root, or one file or folder of it (`part`, relative, not empty)."""
 
@@ -53,13 +57,20 @@ class Scope(NamedTuple):
 
 
 def roots_of(connection: sqlite3.Connection, collection: Path) -> list[Root]:
-    """All roots; each where it lies relative to the collection, or else where it was when it was last seen."""
+    """All roots; each where it lies relative to the collection, or else where it was when it was last seen.
+
+    Where there is a folder in both places, it is the one that has more of a few of its items: if the collection alone
+    was moved, its surroundings are others.
+    """
     here = os.path.realpath(os.fsencode(collection))
     found = []
     for number, kind, relative, absolute in connection.execute("SELECT id, kind, relative, absolute FROM roots"):
         places = [absolute] if relative is None else [os.path.normpath(os.path.join(here, relative)), absolute]  # noqa: PTH118
-        there = next((place for place in places if os.path.isdir(place)), None)  # noqa: PTH112
-        found.append(Root(number, kind, there or absolute, there is not None))
+        there = [place for place in places if os.path.isdir(place)]  # noqa: PTH112
+        if len({os.path.realpath(place) for place in there}) > 1:
+            some = _paths(connection, number).fetchmany(_SAMPLED)
+            there.sort(key=lambda place: -sum(_is_in(place, path) for path in some))  # it is stable
+        found.append(Root(number, kind, there[0] if there else absolute, bool(there)))
     return found
 
 
@@ -125,39 +136,86 @@ def _scope(connection: sqlite3.Connection, collection: Path, path: bytes) -> Sco
         if files is not None and _knows(connection, files, os.path.basename(path)):  # noqa: PTH119
             return Scope(files, os.path.basename(path))  # noqa: PTH119
         raise ImageError(f"there is no file or folder {printable(path)}")
-    if not is_folder:
-        root = files or Root(free_id(roots), "files", parent, True)
+    make = _new_folder if is_folder else _new_file
+    return make(connection, collection, path, roots, files)
+
+
+def _new_file(
+    connection: sqlite3.Connection, collection: Path, path: bytes, roots: list[Root], files: Root | None
+) -> Scope:
+    """A file that is in no folder of the collection: one of the root `files`, or of a new one."""
+    parent, name = os.path.split(path)
+    root = files or Root(free_id(roots), "files", parent, True)
+    if files is None:
         record(connection, collection, root)
-        return Scope(root, os.path.basename(path))  # noqa: PTH119
+    for other in roots:
+        if other.kind == "import" and (part := other.relative(path)):
+            _take_up_part(connection, root, other, len(part) - len(name), part, part + b"\0")
+    return Scope(root, name)
+
+
+def _new_folder(
+    connection: sqlite3.Connection, collection: Path, path: bytes, roots: list[Root], files: Root | None
+) -> Scope:
+    """A folder that is in none of the collection; it takes up what other roots hold below it."""
+    if files:
+        _check_place(connection, files)
     root = files._replace(kind="folder") if files else Root(free_id(roots), "folder", path, True)
     record(connection, collection, root)
     for other in roots:
         inside, below = root.relative(other.folder), other.relative(root.folder)
         if inside or (inside is not None and other.kind == "import"):
+            _check_place(connection, other)
             _take_up(connection, root, other, inside + b"/" if inside else b"")
         elif below and other.kind == "import":
-            _take_up_part(connection, root, other, below + b"/")
+            _take_up_part(connection, root, other, len(below) + 1, below + b"/", below + b"0")
     return Scope(root)
 
 
 def _take_up(connection: sqlite3.Connection, root: Root, other: Root, prefix: bytes) -> None:
     """Make all items of another root items of this one; their absolute paths stay the same."""
-    for table, where in (
-        ("items", "removed_in IS NULL AND path NOT NULL"), ("items", "removed_in NOT NULL"), ("ignored", "1")
-    ):  # fmt: skip
+    _remove_doubles(connection, root, other, "CAST(:change || other.path AS BLOB)", prefix, b"", None)
+    for or_else, table, where in (
+        ("ABORT", "items", "removed_in IS NULL AND path NOT NULL"),
+        ("ABORT", "items", "removed_in NOT NULL"),
+        ("REPLACE", "ignored", "1"),
+    ):
         connection.execute(
-            f"UPDATE {table} SET root = ?, path = CAST(? || path AS BLOB) WHERE root = ? AND {where}",
+            f"UPDATE OR {or_else} {table} SET root = ?, path = CAST(? || path AS BLOB) WHERE root = ? AND {where}",
             (root.id, prefix, other.id),
         )
     connection.execute("DELETE FROM roots WHERE id = ?", (other.id,))
 
 
-def _take_up_part(connection: sqlite3.Connection, root: Root, other: Root, prefix: bytes) -> None:
-    """Make the items of another root below this one its own."""
+def _take_up_part(connection: sqlite3.Connection, root: Root, other: Root, cut: int, low: bytes, high: bytes) -> None:
+    """Make the items of another root from the path `low` to before `high` items of this one, without `cut` bytes."""
+    _remove_doubles(connection, root, other, "substr(other.path, :change)", cut + 1, low, high)
     connection.execute(
-        "UPDATE OR IGNORE items SET root = ?, path = substr(path, ?) "
-        "WHERE removed_in IS NULL AND root = ? AND path > ? AND path < ?",
-        (root.id, len(prefix) + 1, other.id, prefix, prefix[:-1] + b"0"),
+        "UPDATE items SET root = ?, path = substr(path, ?) "
+        "WHERE removed_in IS NULL AND root = ? AND path >= ? AND path < ?",
+        (root.id, cut + 1, other.id, low, high),
+    )
+
+
+def _remove_doubles(
+    connection: sqlite3.Connection,
+    root: Root,
+    other: Root,
+    path: str,
+    change: bytes | int,
+    low: bytes,
+    high: bytes | None,
+) -> None:
+    """Mark the older of two items as removed where one of another root would get the path of one of this root."""
+    connection.execute(
+        f"""
+        UPDATE items SET removed_in = (SELECT value + 1 FROM meta WHERE key = 'generation') WHERE id IN (
+            SELECT min(own.id, other.id) FROM items AS other JOIN items AS own ON own.root = :root AND own.path = {path}
+            WHERE other.root = :other AND other.path >= :low AND (:high IS NULL OR other.path < :high)
+            AND other.removed_in IS NULL AND other.path IS NOT NULL
+            AND own.removed_in IS NULL AND own.path IS NOT NULL)
+        """,
+        {"root": root.id, "other": other.id, "change": change, "low": low, "high": high},
     )
 
 
@@ -174,21 +232,59 @@ def _knows(connection: sqlite3.Connection, root: Root, part: bytes) -> bool:
 def _check_there(connection: sqlite3.Connection, scope: Scope) -> None:
     """Refuse a root that is gone, or is an empty folder in the place of what was there, as of a disk that is out."""
     root, name = scope.root, printable(scope.root.folder)
-    forget = "if its images are gone for good, say so: collection.forget(folder)"
     if not root.there:
-        raise RunError(f"the folder {name} is not there; if it is on another disk, put that in. {forget}")
+        raise RunError(f"the folder {name} is not there; if it is on another disk, put that in. {_FORGET}")
+    _check_place(connection, root)
     if root.kind == "folder" and not scope.part:
         try:
             with os.scandir(root.folder) as entries:
-                empty = next(entries, None) is None
+                empty = all(entry.name.startswith(b".") for entry in entries)
         except OSError as error:
             raise RunError(f"cannot read the folder {name}: {error.strerror or error}") from error
-        counted = "SELECT count(*) FROM items WHERE root = ? AND removed_in IS NULL AND path NOT NULL"
-        if empty and (items := connection.execute(counted, (root.id,)).fetchone()[0]):
+        if empty and (items := _lost(connection, root)):
             raise RunError(
                 f"the folder {name} is empty, but {items} images of the collection were in it; if it is on another "
-                f"disk, put that in. {forget}"
+                f"disk, put that in. {_FORGET}"
             )
+
+
+_FORGET = "if its images are gone for good, say so: collection.forget(folder)"
+
+
+def _check_place(connection: sqlite3.Connection, root: Root) -> None:
+    """Refuse a folder that has none of the items, and is not where they were: the collection alone was moved."""
+    stored = connection.execute("SELECT absolute FROM roots WHERE id = ?", (root.id,)).fetchone()
+    if root.kind == "import" or not root.there or stored is None:
+        return
+    (absolute,) = stored
+    if os.path.realpath(absolute) != os.path.realpath(root.folder) and (items := _lost(connection, root)):
+        here, before = printable(root.folder), printable(absolute)
+        raise RunError(
+            f"none of the {items} images that were in {before} is in {here}, where they should be now by the place of "
+            f"the collection; move the collection back, or put the images into one of the two folders. If they are "
+            f"gone for good, say so: collection.forget({here!r}), or bitseek remove COLLECTION {here}"
+        )
+
+
+def _lost(connection: sqlite3.Connection, root: Root) -> int:
+    """The number of items of a root if the file of none of them is there; otherwise 0."""
+    count = 0
+    for path in _paths(connection, root.id):
+        if _is_in(root.folder, path):
+            return 0
+        count += 1
+    return count
+
+
+def _paths(connection: sqlite3.Connection, root: int) -> sqlite3.Cursor:
+    """The paths of the items of a root."""
+    cursor = connection.cursor()
+    cursor.row_factory = lambda _, row: row[0]
+    return cursor.execute("SELECT path FROM items WHERE root = ? AND removed_in IS NULL AND path NOT NULL", (root,))
+
+
+def _is_in(folder: bytes, path: bytes) -> bool:
+    return os.path.lexists(os.path.join(folder, path))  # noqa: PTH118
 
 
 def _without_parts(scopes: list[Scope]) -> list[Scope]:

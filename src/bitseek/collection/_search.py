@@ -67,7 +67,7 @@ def queries_of(
     features: np.ndarray | None = None
     if rerank == "features":
         if published.features is None:
-            raise BitseekError("this collection keeps no features; make one with features=True, or re-rank by logits")
+            raise BitseekError(_no_features(published))
         features = np.zeros((len(asked), published.features.shape[1]), np.float32)
     wanted = []
     for i, (one, item) in enumerate(asked):
@@ -89,6 +89,17 @@ def queries_of(
             rows = np.concatenate([encoder.features_of(part) for part in squares])
             features[places[order]] = features_of(rows)
     return Queries(Codes(words, bits), logits, features)
+
+
+def _no_features(published: Published) -> str:
+    meta = published.meta
+    if not meta.features:
+        return "this collection keeps no features; make one with features=True, or re-rank by logits"
+    if not meta.dimensions:
+        return "this collection has no features yet; index images into it, or re-rank by logits"
+    return (
+        "features.bin is too short or not there; run bitseek verify, then bitseek index, which computes what it lacks"
+    )
 
 
 def _squares(images: list[Any], encoder: Encoder) -> tuple[list[np.ndarray], np.ndarray]:

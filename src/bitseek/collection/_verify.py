@@ -22,7 +22,7 @@ from bitseek.collection._items import BLOCK, Meta, checksum, transaction
 from bitseek.collection._roots import roots_of
 from bitseek.collection._thumbnails import SIDE, Thumbnails, thumbnail_of
 from bitseek.errors import BitseekError
-from bitseek.images import decode
+from bitseek.images import decode, stamp
 from bitseek.index import HammingIndex
 
 _AT_ONCE = BLOCK
@@ -155,7 +155,7 @@ class Verifier:
         counts = Counter[str]()
         mended, lost = [], []
         for id, code, crc in chunk:
-            stored = raw[(id - first) * row :][:row]
+            stored = raw[(id - first) * row : (id - first + 1) * row]
             sound = len(code) == row and checksum(code) == crc
             if sound and code == stored:
                 continue
@@ -219,7 +219,7 @@ class Verifier:
         for first, chunk in self._chunks("id, features_crc", "features_crc NOT NULL AND removed_in IS NULL"):
             raw = file.read(first, first + _AT_ONCE)
             for id, crc in chunk:
-                row = raw[(id - first) * file.row :][: file.row]
+                row = raw[(id - first) * file.row : (id - first + 1) * file.row]
                 if len(row) < file.row or checksum(row) != crc:
                     wrong.append((id,))
         if wrong:
@@ -274,7 +274,7 @@ class Verifier:
         for path, (key, size, mtime_ns) in self._files("hash, size, mtime_ns"):
             with suppress(OSError, BitseekError):
                 status = os.stat(path)  # noqa: PTH116
-                if key in missing and (status.st_size, status.st_mtime_ns) == (size, mtime_ns):
+                if key in missing and stamp(status) == (size, mtime_ns):
                     made.append((key, thumbnail_of(decode(path, min_side=SIDE))))
                     missing.discard(key)
             if len(made) >= 256:
@@ -300,7 +300,7 @@ class Verifier:
             except OSError:
                 gone += 1
             else:
-                changed += (status.st_size, status.st_mtime_ns) != (size, mtime_ns)
+                changed += stamp(status) != (size, mtime_ns)
         return gone, changed
 
     def _files(self, columns: str) -> Iterator[tuple[bytes, tuple[object, ...]]]:

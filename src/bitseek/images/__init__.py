@@ -4,6 +4,7 @@ from bitseek.images._decode import decode, decode_many
 from bitseek.images._find import IMAGE_EXTENSIONS as IMAGE_EXTENSIONS
 from bitseek.images._find import find_images
 from bitseek.images._find import printable as printable
+from bitseek.images._find import stamp as stamp
 from bitseek.images._find import walk as walk
 from bitseek.images._in_order import in_order as in_order
 from bitseek.images._picture import Tile as Tile

@@ -14,6 +14,7 @@ IMAGE_EXTENSIONS = frozenset({
 })  # fmt: skip
 """The file name endings (lower case) that `find_images` takes for images inside a folder."""
 
+_LATEST = 2**63 - 1
 _EXTENSIONS = frozenset(map(os.fsencode, IMAGE_EXTENSIONS))
 
 
@@ -80,6 +81,14 @@ def walk(folder: FilePath) -> Iterator[tuple[bytes, os.stat_result]]:
         except OSError as error:  # a folder may be listed whose files may not be looked at
             raise ImageError(f"cannot look at {printable(entry.path)}: {error.strerror or error}") from error
         yield name, status
+
+
+def stamp(status: os.stat_result) -> tuple[int, int]:
+    """Size in bytes and time of change in ns, by which a file is known as unchanged.
+
+    The time is the nearest one of int64, which ends in 2262: some file systems keep later ones, SQLite cannot.
+    """
+    return status.st_size, min(max(status.st_mtime_ns, -_LATEST - 1), _LATEST)
 
 
 def printable(path: FilePath) -> str:

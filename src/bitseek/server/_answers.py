@@ -200,6 +200,7 @@ _REASONS = {
     403: "not allowed here, or from the page of another site",
     404: "there is no such item",
     408: "the upload took too long",
+    409: "the image was removed before",
     413: "too large",
     415: "not a form, or not an image",
     422: "a parameter or an image cannot be used",

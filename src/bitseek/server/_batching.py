@@ -69,20 +69,19 @@ class Gatherer(Generic[Kind, Query, Answer]):
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start on the kind that has waited longest, or rest."""
-        if not self._waiting:
+        while self._waiting:
+            kind, asked = next(iter(self._waiting.items()))
+            del self._waiting[kind]
+            if len(asked) > self._most:
+                self._waiting[kind] = asked[self._most :]  # behind the other kinds
+                asked = asked[: self._most]
+            self._count -= len(asked)
+            asked = [(query, future) for query, future in asked if not future.done()]  # the client went away
+            if asked:
+                break
+        else:
             self._working = False
             return
-        kind, asked = next(iter(self._waiting.items()))
-        del self._waiting[kind]
-        if len(asked) > self._most:
-            self._waiting[kind] = asked[self._most :]  # behind the other kinds
-            asked = asked[: self._most]
-        self._count -= len(asked)
-        asked = [(query, future) for query, future in asked if not future.done()]  # the client went away
-        if not asked:
-            self._begin(loop)
-            return
-        self._observe(len(asked))
 
         def work() -> None:
             answers: list[Answer] | Exception
@@ -94,7 +93,11 @@ class Gatherer(Generic[Kind, Query, Answer]):
                 answers = error
             loop.call_soon_threadsafe(self._finish, loop, asked, answers)
 
-        self._thread.submit(work)
+        try:
+            self._observe(len(asked))
+            self._thread.submit(work)
+        except Exception as error:  # so that neither these wait for ever nor the answers of the last batch are lost
+            loop.call_soon(self._finish, loop, asked, error)
 
     def _finish(
         self,

@@ -3,9 +3,12 @@
 import hashlib
 import multiprocessing
 import os
+import signal
 import threading
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
@@ -78,7 +81,8 @@ class MapMaker:
         self._tried = generation
         spawn = multiprocessing.get_context("spawn")
         self._process = spawn.Process(target=_make, args=(os.fspath(self._collection.folder),), daemon=True)
-        self._process.start()
+        with _no_interrupt():
+            self._process.start()
 
     def _read(self) -> Points | None:
         made = self._collection.map()
@@ -102,8 +106,23 @@ class MapMaker:
         return Points(made.generation, version, records.tobytes(), labels)
 
 
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Ctrl-C, sent to all processes of a terminal, reaches none that is started here, not even while it imports."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # started by the first process, it would end the blocking
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of this thread; a new process inherits it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _make(folder: FilePath) -> None:
     """What the process does; another one that does it already is left to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service ends it, with a signal of its own
     start_logging()
     if hasattr(os, "nice"):
         os.nice(19)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bitseek.collection import Item
+from bitseek.images import stamp
 from bitseek.server._refusal import Refusal
 
 _CHUNK = 256 * 1024
@@ -42,7 +43,7 @@ def opened(item: Item, root: str) -> BinaryIO:
     except (OSError, ValueError, IndexError) as error:
         raise gone from error
     status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (item.size, item.mtime_ns):
+    if not stat.S_ISREG(status.st_mode) or stamp(status) != (item.size, item.mtime_ns):
         file.close()
         raise gone
     return file

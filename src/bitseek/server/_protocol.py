@@ -1,7 +1,7 @@
 """HTTP on a socket, with an end to patience: a request's head must come in time and may not be endless.
 
 uvicorn bounds neither: a client that sends a header a minute holds a connection for ever, and one that never ends its
-headers fills the memory.
+headers fills the memory. Nor does it bound what comes of a body after the answer, which nobody reads.
 """
 
 from asyncio import TimerHandle, Transport
@@ -13,7 +13,10 @@ MOST_HEAD = 64 * 1024
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with a limit on the head of a request, in bytes and in seconds (`timeout_keep_alive`)."""
+    """uvicorn's protocol with a limit on the head of a request, in bytes and in seconds (`timeout_keep_alive`).
+
+    A body that was answered before it had come gets as many seconds for its rest.
+    """
 
     _in_body = False
     _head = 0
@@ -52,8 +55,20 @@ class PatientProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_body = False
         super().on_message_complete()
+        if self._is_answered():
+            self._wait()  # for the next head: the data have ended uvicorn's own wait
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._in_body and self._is_answered() and not self.transport.is_closing():
+            self._wait()
+
+    def _is_answered(self) -> bool:
+        """Whether the newest request is; of several in a pipeline, the answered one may be an older one."""
+        return self.cycle is not None and self.cycle.response_complete
 
     def _wait(self) -> None:
+        self._rest()
         self._timer = self.loop.call_later(self.timeout_keep_alive, self._give_up)
 
     def _rest(self) -> None:

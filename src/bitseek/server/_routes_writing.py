@@ -19,7 +19,7 @@ routes = APIRouter(prefix="/api", tags=["changes"], dependencies=[Depends(writer
     "/images",
     status_code=201,
     response_model=ItemAnswer,
-    responses=problems(401, 408, 413, 415),
+    responses=problems(401, 408, 409, 413, 415),
     openapi_extra=FORM,
 )
 async def add(service: ServiceOf, request: Request) -> Response:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -60,7 +60,7 @@ class Writer:
             format: its format, a key of `FORMATS`.
 
         Raises:
-            Refusal: 403, there is no such folder; 503, it cannot be written or indexed now.
+            Refusal: 403, there is no such folder; 409, it was removed before; 503, it cannot be written or indexed now.
         """
         folder = self._add_to
         if folder is None:
@@ -71,13 +71,13 @@ class Writer:
             with self._my_turn():
                 item = self._collection.find(target)
                 if item is None:
-                    self._collection.update(folder, wait=_WAIT, progress=self._check)
+                    update = self._collection.update(folder, wait=_WAIT, progress=self._check)
                     item = self._collection.find(target)
+                if item is None:
+                    raise self._left_out(target, update.unreadable)
         except (BitseekError, OSError) as error:
             log("image not added", error=error)
             raise busy("the image cannot be added now; the log of the service says why") from error
-        if item is None:
-            raise busy("the image was written, but not indexed; the log of the service says why")
         log("image added", id=item.id)
         return item
 
@@ -125,9 +125,28 @@ class Writer:
         finally:
             self._turn.release()
 
+    def _left_out(self, target: Path, unreadable: Mapping[str, str]) -> Refusal:
+        """Why an update left out a file; its reasons are of those that cannot be read, not of those removed by hand."""
+        reason = _reason(target, unreadable)
+        if reason is None and _reason(target, self._collection.ignored()) is not None:
+            return Refusal(
+                409,
+                "this image was removed from the collection, and is left out since; to have it again, the owner "
+                f"deletes the file {target.name} from the folder for added images (serve --add-to); then send it again",
+            )
+        log("image not indexed", file=target.name, reason=reason or "the update did not find it")
+        return busy("the image was written, but not indexed; the log of the service says why")
+
     def _check(self, progress: object) -> None:
         if self._stopping:
             raise _Stopped
+
+
+def _reason(file: Path, reasons: Mapping[str, str]) -> str | None:
+    """What is said of a file, by whatever path it goes there."""
+    whole = os.path.realpath(file)
+    same = (path for path in reasons if path.endswith(file.name) and os.path.realpath(path) == whole)
+    return next((reasons[path] for path in same), None)
 
 
 def _write_new(target: Path, data: bytes) -> None:
