@@ -66,7 +66,7 @@ def test_every_command_has_json():
         (["export", "c", "model.onnx"], "c"),
         (["export", "c", "codes.npz"], "FILE.onnx"),
         (["doctor", "me"], "me"),
-        (["convert", "a", "b", "--from", "tape"], "tape"),
+        (["convert", "a", "b.npz", "--from", "tape"], "tape"),
         (["serch"], "serch"),
     ],
 )

@@ -36,7 +36,7 @@ def test_no_command_writes_over_a_file_of_the_users(run, tmp_path, capsys):
     codes = tmp_path / "codes.npz"
     main(["encode", str(run), str(mine), "--out", str(codes)])
     whole = codes.read_bytes()
-    assert "exists and is not to be replaced" in refusal(capsys, "convert", codes, codes, "--to", "signs")
+    assert "exists and is not to be replaced" in refusal(capsys, "convert", codes, codes)
     assert "exists and is not" in refusal(capsys, "convert", codes, mine, "--to", "hex")
     assert mine.read_bytes() == before and codes.read_bytes() == whole
     assert (run / "report.html").read_text() == "mine"

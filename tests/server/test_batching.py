@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -20,7 +21,8 @@ def run(ask, answer, **options):
         finally:
             gatherer.close()
 
-    return asyncio.run(main()), sizes
+    with ThreadPoolExecutor(1) as other:  # Playwright leaves a loop running in the thread of the tests
+        return other.submit(asyncio.run, main()).result(), sizes
 
 
 def test_everybody_gets_the_answer_to_the_own_question():

@@ -3,8 +3,18 @@
 import dataclasses
 
 import pytest
+import torch
 
 from bitseek.data import load_protocol
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Bits depend on the number of threads, and the processes that these tests start have one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
