@@ -8,7 +8,7 @@ import torch
 from bitseek.data import load_protocol
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """Bits depend on the number of threads, and the processes that these tests start have one."""
     threads = torch.get_num_threads()
