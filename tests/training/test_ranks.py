@@ -75,7 +75,8 @@ def test_two_processes_train_what_one_does(name, together, unchecked):
     assert alone.keys() == both.keys()
     for key, tensor in alone.items():
         # torch's own batch norm loses digits in its running statistics (1e-4 of a variance), hence their own bound.
-        bound = 1e-3 if "running" in key else 1e-4
+        # PCDH clips by straight-through signs, which makes whole steps of rounding: 2e-5 was seen.
+        bound = 1e-3 if "running" in key else 1e-4 if name == "pcdh" else 1e-5
         torch.testing.assert_close(
             both[key], tensor, rtol=bound, atol=bound, msg=lambda text, key=key: f"{key}: {text}"
         )
