@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -21,8 +20,7 @@ def run(ask, answer, **options):
         finally:
             gatherer.close()
 
-    with ThreadPoolExecutor(1) as other:  # Playwright leaves a loop running in the thread of the tests
-        return other.submit(asyncio.run, main()).result(), sizes
+    return asyncio.run(main()), sizes
 
 
 def test_everybody_gets_the_answer_to_the_own_question():

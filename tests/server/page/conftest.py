@@ -20,9 +20,13 @@ HOSTILE = ["<img src=x onerror=alert(1)>.png", "new\nline\"quote'.png", "\u202eg
 SERVE = "import sys; from bitseek.server import Settings, serve; serve(sys.argv[1], Settings(port=int(sys.argv[2])))"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Headless Chromium, with WebGL in software."""
+    """Headless Chromium, with WebGL in software.
+
+    One for each file, and not for the session: while Playwright runs, its loop is the one that runs in this thread,
+    and no test could run another.
+    """
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
