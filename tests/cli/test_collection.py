@@ -236,7 +236,8 @@ def test_ctrl_c_keeps_what_is_done(trained, bitseek, tmp_path, program):
         place.parent.mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(place)
     code = f"""
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so do its children
 from bitseek.runs import Hasher
 right = Hasher.logits_of
 Hasher.logits_of = lambda self, squares: (time.sleep(0.5), right(self, squares))[1]

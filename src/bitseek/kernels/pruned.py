@@ -31,7 +31,7 @@ def nearest(
     Arguments as of `scan.nearest`, but the shells must be `frozen`, and threads share out the queries.
     """
     n = len(shells.ids)
-    if not COMPILED:
+    if not COMPILED or n == 0:  # without clusters there is no nearest one to begin with
         return plain.nearest(shells.planes.T, queries, k, gone, shells.ids), np.full(len(queries), n)
     k = min(k, max(n, 1))
     looked = np.zeros(len(queries), np.int64)
