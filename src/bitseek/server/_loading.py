@@ -18,9 +18,13 @@ class Loading:
 
     Args:
         load: gives the encoder, or raises.
+
+    Attributes:
+        then: called when that has ended, well or not.
     """
 
     def __init__(self, load: Callable[[], Encoder]) -> None:
+        self.then: Callable[[], object] = lambda: None
         self._load = load
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._loaded: Future[Encoder | None] | None = None
@@ -58,3 +62,5 @@ class Loading:
         except Exception as error:  # in a thread nobody else would tell
             log("model not loaded", level=logging.ERROR, error=error)
             return None
+        finally:
+            self.then()

@@ -1,6 +1,7 @@
 """A service from a folder: one process or several on one socket, until it is told to stop."""
 
 import errno
+import gc
 import importlib.util
 import os
 import signal
@@ -84,10 +85,16 @@ def serve(folder: FilePath, settings: Settings | None = None, *, announce: Calla
 
 
 def _worker(folder: str, settings: Settings) -> FastAPI:
-    """The application of one process, which keeps its collection open to its end."""
+    """The application of one process, which keeps its collection open to its end.
+
+    What is there when its model is loaded stays there: frozen, or the garbage collector would look through it every
+    second, and all requests would wait for a tenth of one.
+    """
     start_logging()
     log("worker", pid=os.getpid())
-    return create_app(Collection.open(folder), settings)
+    app = create_app(Collection.open(folder), settings)
+    app.state.service.model.then = gc.freeze
+    return app
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from bitseek.server._threads import Threads
 from bitseek.server._writing import Writer
 
 _REFRESH_SECONDS = 0.5
-_FIRST = (1, 64, 64, 64)
+_FIRST = (1, 256, 256, 512)
 """Queries of the first searches, before a client asks: compiled loops are loaded where that pays."""
 _UPLOADS_AT_ONCE = 4
 """Uploads of the largest size that may be held in memory."""
