@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_an_older_format_is_refused(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"SQLite format 3\0" + b"\xff" * 5000, b"something else " * 400])
 def test_a_damaged_file_is_told(made, content):
     (made / "items.sqlite").write_bytes(content)
-    with pytest.raises(RunError, match=r"is damaged|has format unknown"):
+    with pytest.raises(RunError, match=r"is damaged|is empty, or not of a collection"):
         Collection.open(made)
 
 
@@ -167,8 +168,19 @@ def test_thumbnails(made, photos, hasher, tmp_path):
             collection.thumbnail(0)
 
 
-def test_a_folder_that_may_not_be_written_can_be_searched(made, photos):
+@pytest.fixture
+def open_to_all(made, photos):
+    """Folder of a copy of the collection and its photos, below folders that every user may enter but not write to."""
+    with tempfile.TemporaryDirectory() as name:
+        shutil.copytree(made.parent, name, dirs_exist_ok=True)
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_a_folder_that_may_not_be_written_can_be_searched(open_to_all):
     """As another user, since root may write anywhere."""
+    folder, photos = open_to_all / "c", open_to_all / "photos"
+    shutil.copytree(folder, open_to_all / "copy")
     code = f"""
 import os
 from bitseek.collection import Collection
@@ -186,34 +198,62 @@ def read(place):
         except RunError as error:
             print(error)
 
-read({str(made.with_name("copy"))!r})  # imports all that it needs while the user may read it
+read({str(open_to_all / "copy")!r})  # imports all that it needs while the user may read it
 if os.getuid() == 0:
     os.setuid(65534)
-read({str(made)!r})
+read({str(folder)!r})
 """
-    shutil.copytree(made, made.with_name("copy"))
     (photos / "new.png").write_bytes(png(50))
     for left_by_a_killed_writer in (False, True):
         if left_by_a_killed_writer:
-            other = sqlite3.connect(made / "items.sqlite")
-            other.execute("UPDATE items SET width = 7 WHERE id = 3")
-            other.commit()
-            copies = {name: (made / name).read_bytes() for name in ("items.sqlite", "items.sqlite-wal")}
-            other.close()
-            for name, content in copies.items():
-                (made / name).write_bytes(content)
-        for parent in [made, *made.parents]:
-            if parent.stat().st_uid == os.getuid() and parent != Path("/"):
-                parent.chmod(0o555)
+            leave_a_log(folder)
+        folder.chmod(0o555)
         try:
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
         finally:
-            for parent in [made, *made.parents]:
-                if parent.stat().st_uid == os.getuid() and parent not in (Path("/"), Path("/tmp")):
-                    parent.chmod(0o755)
+            folder.chmod(0o755)
         assert done.returncode == 0, done.stderr
         first, second = done.stdout.splitlines()
         assert first == "it was going to write" and "Permission denied; see to its permissions" in second
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="takes an ordinary user beside root")
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_reader_that_may_not_write_takes_over_updates(killed, made, open_to_all, hasher):
+    """Also one that began with a copy, since a killed writer had left its log."""
+    folder, photos = open_to_all / "c", open_to_all / "photos"
+    code = f"""
+import os
+from bitseek.collection import Collection
+Collection.open({str(made)!r}).search({files(made.parent)[0]!r})  # imports all that it needs
+os.setuid(65534)
+with Collection.open({str(folder)!r}) as collection:
+    print(len(collection.items()), flush=True)
+    input()
+    print(collection.refresh(), len(collection.items()), flush=True)
+"""
+    if killed:
+        leave_a_log(folder)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as reader:
+        first = reader.stdout.readline()
+        (photos / "new.png").write_bytes(png(50))
+        with Collection.open(folder) as collection:
+            assert collection.update(hasher=hasher).added == 1
+        rest, error = reader.communicate("\n", timeout=60)
+    assert (first, rest) == ("20\n", "True 21\n"), error
+
+
+def leave_a_log(folder):
+    """Write to a collection as a writer that is killed does: what it wrote is in the log only."""
+    other = sqlite3.connect(folder / "items.sqlite")
+    other.execute("UPDATE items SET width = 7 WHERE id = 3")
+    other.commit()
+    copies = {name: (folder / name).read_bytes() for name in ("items.sqlite", "items.sqlite-wal")}
+    other.close()
+    for name, content in copies.items():
+        (folder / name).write_bytes(content)
 
 
 def test_searches_in_threads_while_it_is_updated(made, photos, hasher):
@@ -274,8 +314,22 @@ def test_codes_of_another_model_are_refused(made, photos):
 def test_a_closed_collection_says_so(made):
     collection = Collection.open(made)
     collection.close()
-    with pytest.raises(RunError, match="was closed"):
-        collection.items()
+    for act in (collection.items, collection.update, collection.verify, partial(collection.remove, 0)):
+        with pytest.raises(RunError, match="was closed"):
+            act()
+
+
+def test_what_is_no_path_and_no_number_is_told(made):
+    with Collection.open(made) as collection:
+        for act, sentence in (
+            (partial(collection.update, 5), "takes a path, several of them, or None for all folders; got 5"),
+            (partial(collection.update, wait="x"), "wait is a number of seconds, got 'x'"),
+            (partial(collection.add_codes, collection.codes[:1], labels=5), "one of the labels for each .* got 5"),
+            (partial(collection.add_codes, collection.codes[:1], labels=[5]), "a label is text, got 5"),
+        ):
+            with pytest.raises(BitseekError, match=sentence):
+                act()
+        assert len(collection) == 20
 
 
 def test_the_format_is_that_of_the_documentation(made):

@@ -155,6 +155,7 @@ def test_features_that_are_lost_are_computed_again(tmp_path, photos):
         found, problems = verified(tmp_path / "f")
         assert found == [("features", True)] and "items are lost; the next update computes them again" in problems
         with Collection.open(tmp_path / "f") as collection:
+            assert collection.verify(hasher=hasher).changed == 0  # their files are as they were
             assert len(collection.search(files(photos)[0], hasher=hasher)) == 10
             assert collection.update(hasher=hasher).added > 0 and len(collection) == 20
             rows = {item.path: collection._published.features[item.id] for item in collection.items()}

@@ -4,6 +4,7 @@ They may be many millions, so they are written batch by batch. Where the hash of
 the image takes its code instead of encoding it.
 """
 
+import operator
 import os
 import sqlite3
 import time
@@ -40,8 +41,9 @@ def batches_of(
         BitseekError: not one path and one label for each code, or what is no path.
     """
     for what, column in (("paths", paths), ("labels", labels)):
-        if column is not None and len(column) != len(codes):
-            raise ShapeError(f"there is one of the {what} for each of the {len(codes)} codes, got {len(column)}")
+        if column is not None and (given := operator.length_hint(column, -1)) != len(codes):
+            said = f"{given}" if given >= 0 else f"{column!r:.80}"
+            raise ShapeError(f"there is one of the {what} for each of the {len(codes)} codes, got {said}")
     for start in range(0, len(codes), AT_ONCE):
         part = slice(start, start + AT_ONCE)
         some = codes[part]

@@ -31,6 +31,9 @@ BLOCK = 1 << 16
 
 BLOCK_BYTES = BLOCK // 8
 
+AGAIN = -1
+"""Date of a file that no file has: that of an item that the next update encodes again."""
+
 AT_ONCE = 500
 """Items that are asked for in one statement."""
 
@@ -117,6 +120,10 @@ class Meta(NamedTuple):
     items: int = 0
 
 
+_Stamp = tuple[int, int, int]
+"""Of the file of items when it was changed, and of its log the same and its size."""
+
+
 class Items:
     """The items in a file that `create` made; opens connections to it, one for each thread that reads at a time."""
 
@@ -126,8 +133,8 @@ class Items:
         self._lock = threading.Lock()
         self._closed = False
         self._copy: tempfile.TemporaryDirectory[str] | None = None
-        self._frozen: tuple[int, int] | None = None
-        """Stamp of a file that is read as if it could not change, as its folder cannot be written."""
+        self._frozen: _Stamp | None = None
+        """Stamp of a file that is read as if it could not change, or from a copy, as its folder cannot be written."""
 
     @staticmethod
     def create(file: Path, meta: Meta) -> None:
@@ -141,12 +148,7 @@ class Items:
         """Close all connections."""
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
-        if self._copy is not None:
-            self._copy.cleanup()
-            self._copy = None
+            self._drop()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -157,6 +159,7 @@ class Items:
         """
         with sentences(self.file):
             connection = self._taken()
+            frozen = self._frozen
             try:
                 connection.execute("BEGIN")
                 yield connection
@@ -165,14 +168,19 @@ class Items:
                 connection.close()
                 raise
             with self._lock:
-                if not self._closed:
+                if not self._closed and self._frozen == frozen:
                     self._idle.append(connection)
                     return
             connection.close()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """The connection of the one writer, in a block; what is committed is on the disk."""
+        """The connection of the one writer, in a block; what is committed is on the disk.
+
+        Raises:
+            RunError: the collection was closed, or nothing can be written.
+        """
+        self._check_open()
         with sentences(self.file), closing(self._connected("rw")) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA cache_size = -65536")
@@ -180,12 +188,9 @@ class Items:
 
     def _taken(self) -> sqlite3.Connection:
         with self._lock:
-            if self._closed:
-                raise RunError(f"the collection in {printable(self.file.parent)} was closed")
+            self._check_open()
             if self._frozen is not None and self._frozen != self._stamp():
-                for connection in self._idle:
-                    connection.close()
-                self._idle, self._frozen = [], None
+                self._drop()
             if self._idle:
                 return self._idle.pop()
         try:
@@ -212,22 +217,40 @@ class Items:
 
     def _read_only(self) -> sqlite3.Connection:
         """A connection where nothing can be written; a log that was left beside the file is read from a copy."""
-        log = self.file.with_name(f"{self.file.name}-wal")
-        if not log.exists() or not log.stat().st_size:
-            self._frozen = self._stamp()
-            return self._connected("ro&immutable=1")
+        log = self._log
         with self._lock:
+            self._frozen = self._stamp()
+            if not log.exists() or not log.stat().st_size:
+                return self._connected("ro&immutable=1")
             if self._copy is None:
-                self._copy = tempfile.TemporaryDirectory(prefix="bitseek-")
+                self._copy = tempfile.TemporaryDirectory(prefix="bitseek-", ignore_cleanup_errors=True)
                 for file in (self.file, log):
                     shutil.copyfile(file, Path(self._copy.name) / file.name)
-        return self._connected("rw", Path(self._copy.name) / self.file.name)
+            return self._connected("rw", Path(self._copy.name) / self.file.name)
 
-    def _stamp(self) -> tuple[int, int]:
+    @property
+    def _log(self) -> Path:
+        return self.file.with_name(f"{self.file.name}-wal")
+
+    def _stamp(self) -> "_Stamp":
         status = self.file.stat()
         with suppress(FileNotFoundError):
-            return status.st_mtime_ns, self.file.with_name(f"{self.file.name}-wal").stat().st_size
-        return status.st_mtime_ns, 0
+            log = self._log.stat()
+            return status.st_mtime_ns, log.st_mtime_ns, log.st_size
+        return status.st_mtime_ns, 0, 0
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RunError(f"the collection in {printable(self.file.parent)} was closed")
+
+    def _drop(self) -> None:
+        """Close the connections that nobody uses, and forget the copy that they read."""
+        for connection in self._idle:
+            connection.close()
+        self._idle, self._frozen = [], None
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
 
 
 @contextmanager
@@ -260,9 +283,13 @@ def get_meta(connection: sqlite3.Connection, file: Path) -> Meta:
     values.pop("importing", None)
     if isinstance(found, bytes):  # as format 2 wrote it
         found = os.fsdecode(found)
+    if found is None:
+        raise RunError(
+            f"{name} is empty, or not of a collection; restore it from a copy, or index the images into a new folder"
+        )
     if str(found) != str(FORMAT):
         raise RunError(
-            f"{name} has format {found or 'unknown'}, this bitseek reads format {FORMAT}; index the images into a new "
+            f"{name} has format {found}, this bitseek reads format {FORMAT}; index the images into a new "
             "folder, which takes no longer than the first time"
         )
     try:

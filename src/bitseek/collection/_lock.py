@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsFloat
 
 from bitseek.collection._sentences import sentences
-from bitseek.errors import RunError
+from bitseek.errors import BitseekError, RunError
 from bitseek.images import printable
 
 LOCK, HOLDER = "writer.lock", "writer.json"
@@ -62,14 +62,16 @@ class WriterLock:
             wait: seconds to wait for it.
 
         Raises:
-            RunError: another writer has it, or there can be none.
+            BitseekError: it is no number; another writer has the lock, or there can be none.
         """
+        if not isinstance(wait, SupportsFloat):
+            raise BitseekError(f"wait is a number of seconds, got {wait!r:.80}")
         from filelock import FileLock, Timeout  # takes a tenth of a second
 
         lock = FileLock(self.folder / LOCK, thread_local=False, fallback_to_soft=False)
         with sentences(self.folder / LOCK):
             try:
-                lock.acquire(timeout=max(0.0, wait), poll_interval=0.02)
+                lock.acquire(timeout=max(0.0, float(wait)), poll_interval=0.02)
             except Timeout as error:
                 raise RunError(f"{self._holder_in_words()}; try again when it has finished, or wait for it") from error
         try:

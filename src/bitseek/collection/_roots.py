@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bitseek._files import FilePath, user_path
-from bitseek.errors import ImageError, RunError
+from bitseek.errors import BitseekError, ImageError, RunError
 from bitseek.images import printable
 
 Kind = Literal["folder", "files", "import"]
@@ -102,6 +102,8 @@ def scopes_of(
         if not scopes:
             raise RunError(f"no folder was ever indexed into {printable(collection)}; say which one")
     else:
+        if not isinstance(paths, str | bytes | os.PathLike | Iterable):
+            raise BitseekError(f"an update takes a path, several of them, or None for all folders; got {paths!r:.80}")
         listed = [paths] if isinstance(paths, str | bytes | os.PathLike) else list(paths)
         scopes = [_scope(connection, collection, os.fsencode(user_path(path, resolve=True))) for path in listed]
         merged = {root.id: root for root in roots_of(connection, collection)}

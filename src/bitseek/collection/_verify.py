@@ -18,7 +18,7 @@ import numpy as np
 
 from bitseek.collection import _items, _published
 from bitseek.collection._by_id import ById
-from bitseek.collection._items import BLOCK, Meta, checksum, transaction
+from bitseek.collection._items import AGAIN, BLOCK, Meta, checksum, transaction
 from bitseek.collection._roots import roots_of
 from bitseek.collection._thumbnails import SIDE, Thumbnails, thumbnail_of
 from bitseek.errors import BitseekError
@@ -227,7 +227,7 @@ class Verifier:
             if self._repair:
                 with transaction(self._connection):
                     self._connection.executemany(
-                        "UPDATE items SET features_crc = NULL, mtime_ns = -1 WHERE id = ?", wrong
+                        f"UPDATE items SET features_crc = NULL, mtime_ns = {AGAIN} WHERE id = ?", wrong
                     )
                 file.grow(self._meta.size)
 
@@ -300,7 +300,7 @@ class Verifier:
             except OSError:
                 gone += 1
             else:
-                changed += stamp(status) != (size, mtime_ns)
+                changed += mtime_ns != AGAIN and stamp(status) != (size, mtime_ns)
         return gone, changed
 
     def _files(self, columns: str) -> Iterator[tuple[bytes, tuple[object, ...]]]:

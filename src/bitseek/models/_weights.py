@@ -24,6 +24,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise RunError(f"there is no weights file {path}")
+    if path.suffix.lower() == ".onnx":
+        raise RunError(f"{path} is a whole model, not the weights of a backbone; give it as --model {path}")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
