@@ -28,7 +28,7 @@ parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--name", default="search_pruned")
 options = parser.parse_args()
 
-TARGETS = {("clustered", 1_000_000): 35, ("clustered", 10_000_000): 150}
+TARGETS = {("clustered", 1_000_000): 35, ("clustered", 10_000_000): 300}
 rows = []
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bitseek.errors import ShapeError
+from bitseek.errors import BitseekError, ShapeError
 
 
 def whole_number(value: Any, name: str, least: int = 1) -> int:
@@ -63,3 +63,24 @@ def as_rows(rows: Any) -> slice | np.ndarray:
     if chosen.ndim != 1 or chosen.dtype.kind == "f":
         raise ShapeError(f"rows are chosen by a number, a slice, a mask or numbers (m,), got {rows!r:.80}")
     return chosen
+
+
+def as_ids(ids: Any, size: int) -> np.ndarray:
+    """Ids of items that a user gave, one or several, as (m,) int64.
+
+    Args:
+        ids: whole numbers.
+        size: how many ids were ever given: 0 … size − 1.
+
+    Raises:
+        ShapeError: what is no row of whole numbers.
+        BitseekError: an id that was never given.
+    """
+    given = np.atleast_1d(as_array(ids, "ids"))
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise ShapeError(f"ids are whole numbers in one row, got {given.shape} {given.dtype}")
+    given = given.astype(np.int64)
+    if given.size and (given.min() < 0 or given.max() >= size):
+        bad = given[(given < 0) | (given >= size)][:5].tolist()
+        raise BitseekError(f"there are no items with the ids {bad}; ids of this index are 0 to {size - 1}")
+    return given

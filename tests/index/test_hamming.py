@@ -332,7 +332,7 @@ def test_clusters_are_built_in_the_background_and_both_plans_tried(monkeypatch):
     check_within(index, database, queries, 6)
     explanation = index.explain()
     assert [choice.search for choice in explanation.choices] == ["nearest k<=16, batch", "within radius 6, batch"]
-    assert all(0 < choice.looked_at < 1 for choice in explanation.choices)
+    assert all(0 <= choice.looked_at < 1 for choice in explanation.choices)  # 0 where no cluster is in reach
     quicker = {
         choice.search: "scan" if choice.scan_ms <= choice.pruned_ms else "pruned" for choice in explanation.choices
     }

@@ -10,12 +10,18 @@ from hypothesis import strategies as st
 from bitseek.codes import Codes, hamming_distances
 from bitseek.kernels import cluster, layout, pruned, scan
 from bitseek.kernels.layout import Shells
+from bitseek.kernels.merge import Merger
 
 
 def draw(seed, n, bits, centres=6, flip=0.1):
     rng = np.random.default_rng(seed)
     around = rng.random((centres, bits)) < 0.5
     return Codes.from_bits(around[rng.integers(0, centres, n)] ^ (rng.random((n, bits)) < flip))
+
+
+def begins(shells: Shells) -> np.ndarray:
+    """Where each cluster begins."""
+    return shells.starts[shells.first[:-1]] if len(shells.starts) else np.zeros(0, np.int64)
 
 
 def check(shells: Shells, codes: Codes, alive: np.ndarray) -> None:
@@ -25,6 +31,8 @@ def check(shells: Shells, codes: Codes, alive: np.ndarray) -> None:
     np.testing.assert_array_equal(shells.planes.T, codes.words[shells.ids])
     centres = Codes(np.ascontiguousarray(shells.centres.T), codes.bits)
     distances = hamming_distances(codes, centres)
+    owner = np.repeat(np.arange(len(centres)), shells.starts[shells.first[1:] - 1] - begins(shells))
+    np.testing.assert_array_equal(distances[shells.ids, owner], distances[shells.ids].min(axis=1, initial=codes.bits))
     assert len(shells.first) == len(centres) + 1 and len(shells.inner) == len(centres)
     assert shells.first[0] == 0 and (not len(centres) or shells.first[-1] == len(shells.starts))
     place = 0
@@ -108,6 +116,85 @@ def test_the_pruned_plan_gives_the_keys_of_the_scan(seed, bits, k, radius, threa
         *found, looked = pruned.within(shells, queries.words, radius, gone=mask, threads=threads)
         for one, other in zip(found, scan.within(codes.words, queries.words, radius, gone=mask), strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    bits=st.integers(1, 140),
+    sizes=st.lists(st.integers(0, 200), min_size=1, max_size=5),
+    same=st.booleans(),
+    gone=st.sampled_from([0.0, 0.3, 1.0]),
+    at_once=st.integers(1, 400),
+    threads=st.integers(1, 3),
+)
+def test_parts_are_merged_into_shells_that_keep_their_promises(seed, bits, sizes, same, gone, at_once, threads):
+    """Of the same centres, or of those that earlier parts use; some clusters at a time; as if sorted at once."""
+    ends = np.cumsum([0, *sizes])
+    codes = draw(seed, int(ends[-1]), bits)
+    alive = np.random.default_rng(seed).random(len(codes)) >= gone
+    common = np.unique(draw(seed + 1, 9, bits).words, axis=0)
+    parts = []
+    for start, stop in itertools.pairwise(ends.tolist()):
+        rows = slice(start, stop)
+        used = np.concatenate([common[:0], *(shells.centres.T for _, shells in parts)])
+        centres = common if same or not len(used) else np.unique(used, axis=0)
+        parts.append((start, cluster.sort(codes.words[rows], bits, centres, alive[rows])))
+    merger = Merger(parts)
+    planes = np.empty((codes.words.shape[1], merger.size), np.uint64)
+    ids = np.empty(merger.size, np.uint32)
+    copied = 0
+    for start, stop in merger.portions(at_once):
+        assert start == copied < stop
+        size = int((merger._places[start:stop, -1] - merger._places[start:stop, 0]).sum())
+        assert size <= at_once or stop == start + 1
+        merger.copy(start, stop, planes, ids, threads)
+        copied = stop
+    assert copied == merger.clusters
+    shells = merger.shells(planes, ids)
+    check(shells, codes, alive)
+    if same:
+        for one, other in zip(shells, cluster.sort(codes.words, bits, common, alive), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_merging_goes_on_at_any_cluster():
+    codes = draw(5, 900, 64)
+    centres = np.unique(draw(6, 9, 64).words, axis=0)
+    parts = [(start, cluster.sort(codes.words[start : start + 500], 64, centres)) for start in (0, 500)]
+    merger = Merger(parts)
+    planes, ids = np.empty((1, merger.size), np.uint64), np.empty(merger.size, np.uint32)
+    middle = merger.clusters // 2
+    merger.copy(0, middle, planes, ids)
+    for start, stop in Merger(parts).portions(50, middle):
+        Merger(parts).copy(start, stop, planes, ids)
+    check(merger.shells(planes, ids), codes, np.ones(900, bool))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    bits=st.sampled_from([7, 64, 130]),
+    k=st.integers(1, 100),
+    offset=st.sampled_from([0, 5, 1 << 31, 1 << 35]),
+    data=st.data(),
+)
+def test_ids_from_an_offset_on_and_only_what_is_nearer_than_what_is_known(seed, bits, k, offset, data):
+    codes, queries = draw(seed, 300, bits), draw(seed + 1, 4, bits)
+    distances = hamming_distances(queries, codes).astype(int)
+    known = np.array(data.draw(st.lists(st.integers(0, bits + 5), min_size=4, max_size=4)))
+    shells = cluster.build(codes.words, bits)
+    for found in (
+        scan.nearest(codes.words, queries.words, k, bits, known=known, offset=offset),
+        pruned.nearest(shells, queries.words, k, known=known, offset=offset)[0],
+    ):
+        for row, away, limit in zip(found, distances, known, strict=True):
+            expected = sorted((d, offset + i) for i, d in enumerate(away.tolist()) if d < limit)[:k]
+            ids, bits_away = layout.split(row[: len(expected)])
+            assert list(zip(bits_away.tolist(), ids.tolist(), strict=True)) == expected
+    *within, _ = pruned.within(shells, queries.words, bits // 3, offset=offset)
+    for one, other in zip(within, scan.within(codes.words, queries.words, bits // 3, offset=offset), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_most_of_clustered_codes_are_not_looked_at():

@@ -210,9 +210,9 @@ def test_each_kernel_is_compiled_for_one_type_only(tmp_path):
     program = """
 import sys
 import numpy as np
-from bitseek.kernels import cluster, lookup, pruned, scan, topk
+from bitseek.kernels import cluster, lookup, merge, pruned, scan, topk
 from bitseek.codes import Codes
-from bitseek.index import HammingIndex
+from bitseek.index import HammingIndex, IndexWriter
 rng = np.random.default_rng(0)
 for bits in (64, 100):
     words = rng.integers(0, 2**36, (70_000, -(-bits // 64)), dtype=np.uint64)
@@ -230,7 +230,12 @@ for bits in (64, 100):
                     index.within(queries, 3, plan=plan)
             index.nearest_by_logits(np.ones((2, bits)))
             index.add(Codes(words[:5], bits))
-for module in (scan, topk, pruned, cluster, lookup):
+        index.build()
+    with IndexWriter(f"{sys.argv[1]}-{bits}", bits) as writer:
+        for start in (0, 30_000):
+            writer.append(Codes(words[start : start + 40_000], bits))
+            writer.build()
+for module in (scan, topk, pruned, cluster, merge, lookup):
     for name, kernel in vars(module).items():
         if hasattr(kernel, "signatures") and kernel.__module__ == module.__name__:
             print(module.__name__.split(".")[-1] + "." + name, len(kernel.signatures))
@@ -239,7 +244,8 @@ for module in (scan, topk, pruned, cluster, lookup):
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     counts = dict(line.split() for line in done.stdout.splitlines())
     called = "scan._nearest scan._within topk._quantiles pruned._nearest pruned._within lookup._greatest "
-    called += "cluster._nearest_centre cluster._add_ones cluster._count_shells cluster._place"
+    called += "cluster._nearest_centre cluster._add_ones cluster._count_shells cluster._place "
+    called += "merge._copy"
     assert {name: counts[name] for name in called.split()} == dict.fromkeys(called.split(), "1")
 
 

@@ -12,5 +12,7 @@ from bitseek.codes._codes import Codes, hamming_distances
 from bitseek.codes._faiss import find_codes as find_codes
 from bitseek.codes._faiss import write_codes as write_codes
 from bitseek.codes._forms import FORMS
+from bitseek.codes._nested import prefix_fingerprint as prefix_fingerprint
+from bitseek.codes._nested import trained_length as trained_length
 
 __all__ = ["FORMS", "Codes", "hamming_distances", "signs"]

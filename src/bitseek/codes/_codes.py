@@ -168,6 +168,29 @@ class Codes:
         """
         return _forms.read(path, form, None if bits is None else whole_number(bits, "bits"), cls)
 
+    def prefix(self, bits: SupportsIndex) -> "Codes":
+        """The first bits of each code, as codes in their own right; what a nested code is by itself at that length.
+
+        Nothing is copied where `bits` is a multiple of 64 or all bits, so a memory map stays one.
+
+        Args:
+            bits: how many, 1 … the length of the codes.
+
+        Raises:
+            CodeWidthError: the codes have fewer.
+
+        >>> Codes.from_bits([[1, 0, 1, 1, 0]]).prefix(3).to_bits()
+        array([[ True, False,  True]])
+        """
+        length = whole_number(bits, "bits")
+        if length > self.bits:
+            raise CodeWidthError(f"codes of {self.bits} bits have no first {length} bits; give {self.bits} at most")
+        words = self.words[:, : words_per_code(length)]
+        if length % 64 and length < self.bits:
+            words = words.copy()
+            words[:, -1] &= np.uint64((1 << length % 64) - 1)
+        return type(self)(words, length)
+
     # --- a sequence of codes ----------------------------------------------------------------------------------
 
     def __len__(self) -> int:

@@ -6,7 +6,8 @@
 
 A file's stamp is the checksum of its content: what has not changed is not written again, and a file that is named in a
 KIND.json never changes. That one is replaced last, so a kill at any moment leaves the arrays as they were, and the next
-`write` removes what the killed one left.
+`write` removes what the killed one left. An array that is mapped from a file of the folder is not copied: it stays
+where it is, or its file is renamed. So what is larger than the memory is written to a file first (`scratch`).
 
 Checking a checksum means reading, and a gigabyte cannot be read in the second that opening may take. So `read` checks
 sizes and headers of all files, and the checksums of all blocks of small files (those whose content the kernels use as
@@ -17,7 +18,8 @@ files that are cut off, mixed up or partly zeroed; every single flipped bit is f
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,11 @@ import numpy as np
 
 from bitseek._files import OwnedFiles, atomic, read_json, write_json
 from bitseek.errors import BitseekError, RunError
+from bitseek.kernels.threads import spread
 
-_VERSION = 1
+_VERSION = 2
+"""Version 2 has codes in several blocks, and clusters in several segments."""
+
 _BLOCK = 1 << 20
 _READ_WHOLE = 64 << 20
 _BLOCKS_BETWEEN = 16
@@ -52,14 +57,30 @@ class ArrayFolder:
             BitseekError: the folder cannot be written, or holds files by the same names that bitseek did not write.
         """
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        files = {name: _described(name, array) for name, array in contiguous.items()}
+        known, own = self._known(), self._owned.names
+        lies_in = {name: self._file_of(array, own) for name, array in contiguous.items()}
+        files = {name: known.get(lies_in[name]) or _described(name, array) for name, array in contiguous.items()}
         needed = {self.manifest.name, *(entry["name"] for entry in files.values())}
         self._owned.add(needed)
         for name, entry in files.items():
-            self._write(entry, contiguous[name])
+            if lies_in[name] not in known:
+                self._write(entry, contiguous[name], lies_in[name])
         manifest = {"format": f"bitseek {self.kind}", "version": _VERSION, **facts, "files": files}
         write_json(self.manifest, manifest | {"sum": _sum(json.dumps(manifest, sort_keys=True).encode())})
         self._owned.remove(self._owned.names - needed)
+
+    def scratch(self, name: str) -> Path:
+        """A file of this name to write an array to, piece by piece; it is deleted by the next `write` of others.
+
+        Raises:
+            BitseekError: it is there, and bitseek did not write it.
+        """
+        self._owned.add({name})
+        return self.folder / name
+
+    def remove(self) -> None:
+        """Delete all arrays, the manifest, and the record of the files."""
+        self._owned.remove()
 
     def facts(self) -> dict[str, Any]:
         """The manifest: the facts that were written, and as `files` what `read` takes.
@@ -80,19 +101,20 @@ class ArrayFolder:
             raise RunError(
                 f"there is no readable {self.kind} in {self.folder}: {error}; restore it or make it again"
             ) from error
-        if version != _VERSION:
+        if version not in range(1, _VERSION + 1):
             raise RunError(
-                f"the {self.kind} in {self.folder} has format {version}, this bitseek reads format {_VERSION}; "
+                f"the {self.kind} in {self.folder} has format {version}, this bitseek reads formats 1 to {_VERSION}; "
                 "make it again from the codes, or use the bitseek that wrote it"
             )
         return manifest
 
-    def read(self, entry: Mapping[str, Any], *, verify: bool) -> np.ndarray:
+    def read(self, entry: Mapping[str, Any], *, verify: bool, among: int = 1) -> np.ndarray:
         """Memory-map an array and check it.
 
         Args:
             entry: of the manifest's `files`.
             verify: whether to compare all checksums, rather than some.
+            among: how many arrays share the work of checking blocks that are neither first nor last.
 
         Raises:
             OSError: the file cannot be read.
@@ -109,33 +131,70 @@ class ArrayFolder:
         if f"{array.dtype.str} {array.shape}" != entry["array"]:
             raise ValueError(f"{path.name} holds {array.dtype.str} {array.shape} instead of {entry['array']}")
         array = array.view(np.ndarray)
-        if not has_sums(array, entry["sums"], verify=verify):
+        if not has_sums(array, entry["sums"], verify=verify, among=among):
             raise ValueError(f"the content of {path.name} is not what was written")
         return array
 
-    def _write(self, entry: Mapping[str, Any], array: np.ndarray) -> None:
-        """Write an array unless it is there already, undamaged."""
+    def _known(self) -> dict[str | None, dict[str, Any]]:
+        """The entries of the manifest's `files`, by the name of the file; none if there is no manifest to read."""
+        try:
+            return {entry["name"]: entry for entry in self.facts()["files"].values()}
+        except (RunError, KeyError, TypeError, AttributeError):
+            return {}
+
+    def _file_of(self, array: np.ndarray, own: set[str]) -> str | None:
+        """Name of our own file that an array is mapped from, as a whole; None if there is none."""
+        mapped: Any = array
+        while mapped is not None and not isinstance(mapped, np.memmap):
+            mapped = getattr(mapped, "base", None)
+        source = None if mapped is None else mapped.filename
+        path = self.folder / Path(source or "").name
+        if source is None or path.name not in own:
+            return None
+        try:
+            if not path.samefile(source):
+                return None
+            there = np.lib.format.open_memmap(path, mode="r")
+        except (OSError, ValueError):
+            return None
+        return path.name if there.shape == array.shape and there.dtype == array.dtype else None
+
+    def _write(self, entry: Mapping[str, Any], array: np.ndarray, lies_in: str | None) -> None:
+        """Write an array unless it is there already, undamaged; or rename the file that it lies in."""
+        target = self.folder / entry["name"]
+        if lies_in is not None:
+            with suppress(OSError):  # it is copied instead
+                (self.folder / lies_in).replace(target)
+                return
         try:
             self.read(entry, verify=True)
         except (OSError, ValueError):
-            with atomic(self.folder / entry["name"]) as part, part.open("wb") as file:
+            with atomic(target) as part, part.open("wb") as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def sums(array: np.ndarray) -> list[str]:
     """Checksum of every block of a C-contiguous array."""
-    return [_sum(block) for block in _blocks(array)]
+    blocks = list(_blocks(array))
+    found = [""] * len(blocks)
+
+    def work(start: int, stop: int) -> None:
+        found[start:stop] = map(_sum, blocks[start:stop])
+
+    spread(work, len(blocks), grain=16)
+    return found
 
 
-def has_sums(array: np.ndarray, expected: list[str], *, verify: bool) -> bool:
+def has_sums(array: np.ndarray, expected: list[str], *, verify: bool, among: int = 1) -> bool:
     """Whether these are the checksums of an array's blocks; of a large array some are compared, unless `verify`."""
     last = len(expected) - 1
-    if len(list(_blocks(array))) != last + 1:
+    blocks = list(_blocks(array))
+    if len(blocks) != last + 1:
         return False
-    chosen = set(range(last + 1))
+    chosen: Iterable[int] = range(last + 1)
     if not verify and array.nbytes > _READ_WHOLE:
-        chosen = {0, last, *random.sample(range(1, last), min(_BLOCKS_BETWEEN, last - 1))}
-    return all(_sum(block) == expected[i] for i, block in enumerate(_blocks(array)) if i in chosen)
+        chosen = {0, last, *random.sample(range(1, last), min(-(-_BLOCKS_BETWEEN // among), last - 1))}
+    return all(_sum(blocks[i]) == expected[i] for i in chosen)
 
 
 def _described(name: str, array: np.ndarray) -> dict[str, Any]:

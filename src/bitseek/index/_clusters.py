@@ -1,25 +1,25 @@
 """The clusters of an index: when they are built, in which thread, and what they cover."""
 
 import threading
-from typing import NamedTuple
 
+from bitseek.index import _segments
 from bitseek.index._database import Database
-from bitseek.kernels.layout import MOST_CLUSTERED, Gone, Shells
-
-
-class Built(NamedTuple):
-    """Clusters of the first `covered` ids; later ones must be scanned. What they leave out is in the mask `gone`."""
-
-    shells: Shells
-    covered: int
-    gone: Gone
-
+from bitseek.index._segments import Built, Segment
+from bitseek.kernels.layout import MOST_CLUSTERED
 
 WORTH_IT = 200_000
 """From this many items on, clusters are built by themselves: below, a scan takes microseconds."""
 
 _STALE = 0.9
-"""Clusters are built again, in the background, when they cover less than this share of the items."""
+"""In the background what is left is sorted in when clusters cover less than this share of the items."""
+
+_LONGEST_TAIL = 5
+"""And when they leave so many times `WORTH_IT` items to be scanned."""
+
+_IN_MEMORY = 1 << 32
+"""What would take more bytes than this is not built or merged in memory by itself (see `IndexWriter`)."""
+
+_BYTES_OF_ID = 4
 
 
 class Clusters:
@@ -38,10 +38,11 @@ class Clusters:
     @property
     def covered(self) -> int:
         """Number of ids that they cover."""
-        return 0 if self.built is None else self.built.covered
+        built = self.built
+        return 0 if built is None else built.covered
 
     def build(self, database: Database, threads: int | None, *, wait: bool, again: bool = True) -> None:
-        """Build the clusters of a database.
+        """Build the clusters of a database, or sort in what they lack.
 
         Args:
             database: of which they are.
@@ -53,12 +54,12 @@ class Clusters:
             Exception: what went wrong, if `wait`.
         """
         with self._lock:
-            thread = self._building
-            if self.built is not None and (not again or self.covered == database.size):
+            thread, built = self._building, self.built
+            if built is not None and (not again or (built.covered == database.size and len(built.segments) < 2)):
                 return
             if thread is None:
                 if wait:
-                    self._work(database, threads)
+                    self._work(database, threads, in_one=True)
                     return
                 self._failed = None
                 thread = threading.Thread(target=self._in_background, args=(database,), daemon=True, name="clusters")
@@ -76,29 +77,46 @@ class Clusters:
 
     def are_due(self, database: Database) -> bool:
         """Whether the index is large, and its clusters are none, or cover too little."""
-        return WORTH_IT <= database.size < MOST_CLUSTERED and self.covered < _STALE * database.size
+        left = database.size - self.covered
+        bytes_needed = (left if self.covered else database.size) * (8 * database.width + _BYTES_OF_ID)
+        too_little = self.covered < _STALE * database.size or left >= _LONGEST_TAIL * WORTH_IT
+        return database.size >= WORTH_IT and too_little and bytes_needed <= _IN_MEMORY
 
     def state(self, database: Database) -> str:
         """How things stand, in words."""
+        built = self.built
         if self._building is not None:
             return "being built in the background"
         if self._failed is not None:
             return f"could not be built ({self._failed})"
-        if self.built is None:
+        if built is None:
             return "none yet" if database.size >= WORTH_IT else f"none; not worth it below {WORTH_IT} items"
-        return f"{len(self.built.shells.inner)}, covering {self.covered} of {database.size} ids"
+        parts = f" in {len(built.segments)} segments" if len(built.segments) > 1 else ""
+        return f"{built.centres}{parts}, covering {built.covered} of {database.size} ids"
 
     def _in_background(self, database: Database) -> None:
         try:
-            self._work(database, 1)
+            self._work(database, 1, in_one=False)
         except Exception as error:
             self._failed = error
         finally:
             self._building = None
 
-    def _work(self, database: Database, threads: int | None) -> None:
-        from bitseek.kernels import cluster
+    def _work(self, database: Database, threads: int | None, in_one: bool) -> None:
+        built = self.built
+        if built is None or not built.segments or built.is_outgrown(database):
+            centres, segments, items = _segments.choose_centres(database, threads), [], database.alive
+        else:
+            centres, segments, items = built.centre_words(), list(built.segments), built.items
+        for start, stop in _segments.ranges(segments[-1].stop if segments else 0, database.size):
+            segments.append(_segments.sort(database, start, stop, centres, threads))
+        while len(segments) > 1 and _belong_together(segments[-2], segments[-1], in_one):
+            segments[-2:] = [_segments.merge(segments[-2:], threads)]
+        self.built = Built(tuple(segments), database.gone, items)
 
-        alive = database.is_alive() if database.removed else None
-        shells = cluster.build(database.whole(), database.bits, alive, threads=threads)
-        self.built = Built(shells, database.size, database.gone)
+
+def _belong_together(one: Segment, other: Segment, in_one: bool) -> bool:
+    """Whether two segments are to be merged: if all shall be one, or, so that they stay few, if they are alike."""
+    alike = 2 * (other.stop - other.start) >= one.stop - one.start
+    fit = one.nbytes + other.nbytes <= _IN_MEMORY and other.stop - one.start <= MOST_CLUSTERED
+    return (in_one or alike) and fit

@@ -7,7 +7,7 @@ from typing import Any, SupportsIndex, cast
 import numpy as np
 from jaxtyping import Int64
 
-from bitseek._checks import as_array, whole_number
+from bitseek._checks import as_ids, whole_number
 from bitseek._files import user_path
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError, CodeWidthError, ShapeError
@@ -50,7 +50,7 @@ class HammingIndex:
     ) -> None:
         words = _codes(codes, "the database").words
         database = Database.of(np.ascontiguousarray(words), codes.bits)
-        self._start(database if gone is None else database.without(_ids(gone, database.size)), plan, threads)
+        self._start(database if gone is None else database.without(as_ids(gone, database.size)), plan, threads)
 
     def _start(self, database: Database, plan: Any, threads: Any) -> None:
         self._database = database
@@ -81,7 +81,7 @@ class HammingIndex:
         database = self._database
         if ids is None:
             return Codes(database.whole(), database.bits)
-        return Codes(database.rows(_ids(ids, database.size)), database.bits)
+        return Codes(database.rows(as_ids(ids, database.size)), database.bits)
 
     def add(self, codes: Codes) -> Int64[np.ndarray, " n"]:
         """Put more items into the index; their ids, which follow on those given so far.
@@ -103,7 +103,7 @@ class HammingIndex:
         """
         with self._change:
             before = self._database
-            self._database = before.without(_ids(ids, before.size))
+            self._database = before.without(as_ids(ids, before.size))
             return before.alive - self._database.alive
 
     # --- search: the kernels are imported by the first one, since numba takes half a second ---------------------
@@ -192,7 +192,7 @@ class HammingIndex:
             raise BitseekError("re-ranking needs either logits, or both query_features and features")
         keep = hits.ids.shape[1] if k is None else whole_number(k, "k")
         database = self._database
-        _ids(hits.ids.reshape(-1), database.size)
+        as_ids(hits.ids.reshape(-1), database.size)
         from bitseek.index import _search
 
         if logits is not None:
@@ -233,17 +233,15 @@ class HammingIndex:
         from bitseek.kernels import jit, threads
 
         database, clusters, built = self._database, self._clusters, self._clusters.built
-        shells = None if built is None else built.shells
-        in_clusters = 0 if shells is None else sum(array.nbytes for array in shells[1:])
         return Explanation(
             items=database.alive,
             removed=database.removed,
             bits=database.bits,
             plan=self._plan,
             clusters=clusters.state(database),
-            centres=0 if shells is None else len(shells.inner),
+            centres=0 if built is None else built.centres,
             covered=clusters.covered,
-            bytes_per_code=(8.0 * database.base.shape[1], in_clusters / max(1, clusters.covered)),
+            bytes_per_code=(8.0 * database.width, 0.0 if built is None else built.nbytes / max(1, built.covered)),
             threads=threads.thread_count() if self._threads is None else self._threads,
             compiled=jit.COMPILED,
             choices=self._planner.choices(),
@@ -287,7 +285,8 @@ class HammingIndex:
         """
         with self._change:
             built, database = self._clusters.built, self._database
-            _store.save(user_path(path), _store.Stored(database.bits, database.whole(), database.gone, built))
+            blocks = [*database.blocks, database.tail]
+            _store.save(user_path(path), _store.Stored(database.bits, blocks, database.gone, built))
 
     @classmethod
     def open(
@@ -312,7 +311,7 @@ class HammingIndex:
         """
         stored = _store.read(user_path(path), verify)
         index = cls.__new__(cls)
-        index._start(Database.of(stored.words, stored.bits, stored.gone), plan, threads)
+        index._start(stored.database, plan, threads)
         index._clusters.built = stored.built
         return index
 
@@ -348,6 +347,9 @@ class HammingIndex:
             self._clusters.built = built
         return built is not None
 
+    def close(self) -> None:
+        """Nothing: memory maps end with the last array of theirs. It is there since every engine has it."""
+
     def __repr__(self) -> str:
         return f"HammingIndex({len(self)} × {self.bits} bits, plan {self._plan})"
 
@@ -369,15 +371,3 @@ def _known(plan: Any) -> Plan:
     if plan not in ("auto", "scan", "pruned"):
         raise BitseekError(f"a plan is 'auto', 'scan' or 'pruned', got {plan!r}")
     return cast(Plan, plan)
-
-
-def _ids(ids: Any, size: int) -> Int64[np.ndarray, " some"]:
-    """Ids from what a user gave, checked."""
-    given = np.atleast_1d(as_array(ids, "ids"))
-    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
-        raise ShapeError(f"ids are whole numbers in one row, got {given.shape} {given.dtype}")
-    given = given.astype(np.int64)
-    if given.size and (given.min() < 0 or given.max() >= size):
-        bad = given[(given < 0) | (given >= size)][:5].tolist()
-        raise BitseekError(f"there are no items with the ids {bad}; ids of this index are 0 to {size - 1}")
-    return given

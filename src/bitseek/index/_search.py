@@ -7,49 +7,61 @@ from jaxtyping import Float64, Int64
 
 from bitseek._checks import as_array
 from bitseek.errors import CodeWidthError, ShapeError
-from bitseek.index._clusters import Built
 from bitseek.index._database import Database
 from bitseek.index._planner import Found
+from bitseek.index._segments import Built, Segment
 from bitseek.kernels import lookup, pruned, scan, topk
-from bitseek.kernels.layout import Words
+from bitseek.kernels.layout import ID_BITS, Vector, Words
 
 Best = tuple[Int64[np.ndarray, "q k"], Float64[np.ndarray, "q k"]]
 
 
 def nearest(database: Database, built: Built | None, queries: Words, k: int, threads: int | None) -> Found:
-    """The k nearest items of each query: from clusters and a scan of what they do not cover, or by a scan alone."""
-    looked, start, parts = 0.0, 0, []
-    sample = database.sample if k >= topk.SAMPLED_FROM else None
-    if built is not None:
-        shells, start = built.shells, built.covered
-        keys, seen = pruned.nearest(shells, queries, k, gone=database.gone, sample=sample, threads=threads)
-        looked = float(seen.mean())
-        parts.append(keys)
-    for first, words in database.pieces(start):
-        parts.append(
-            scan.nearest(
-                words, queries, k, database.bits, gone=database.gone, sample=sample, offset=first, threads=threads
+    """The k nearest items of each query: from clusters and a scan of what they do not cover, or by a scan alone.
+
+    Piece by piece, in the order of the ids: of a later one only what is nearer than the k-th so far is of use.
+    """
+    looked, gone = 0.0, database.gone
+    keys = np.zeros((len(queries), 0), np.int64)
+    segments = () if built is None else built.segments
+    pieces: list[Segment | tuple[int, Words]] = [*segments, *database.pieces(segments[-1].stop if segments else 0)]
+    for piece in pieces:
+        known = keys[:, k - 1] >> ID_BITS if keys.shape[1] == k else None
+        sample = database.sample if k >= topk.SAMPLED_FROM and known is None else None
+        if isinstance(piece, Segment):
+            found, seen = pruned.nearest(
+                piece.shells, queries, k, gone=gone, sample=sample, known=known, offset=piece.start, threads=threads
             )
-        )
-    keys = parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts, axis=1), axis=1)
-    return Found(keys[:, :k], None, (looked + database.size - start) / database.size)
+            looked += float(seen.mean())
+        else:
+            first, words = piece
+            found = scan.nearest(
+                words, queries, k, database.bits, gone=gone, sample=sample, known=known, offset=first, threads=threads
+            )
+            looked += len(words)
+        keys = np.sort(np.concatenate((keys, found), axis=1), axis=1)[:, :k] if keys.shape[1] else found
+    return Found(keys, None, looked / database.size)
 
 
 def within(database: Database, built: Built | None, queries: Words, radius: int, threads: int | None) -> Found:
     """All items within a radius of each query: from clusters and a scan of the rest, or by a scan alone."""
-    looked, start, parts = 0.0, 0, []
-    if built is not None:
-        shells, start = built.shells, built.covered
-        offsets, keys, seen = pruned.within(shells, queries, radius, gone=database.gone, threads=threads)
-        looked = float(seen.mean())
+    looked, gone = 0.0, database.gone
+    parts: list[tuple[Vector, Vector]] = []
+    segments = () if built is None else built.segments
+    for segment in segments:
+        offsets, keys, seen = pruned.within(
+            segment.shells, queries, radius, gone=gone, offset=segment.start, threads=threads
+        )
         parts.append((offsets, keys))
-    for first, words in database.pieces(start):
-        parts.append(scan.within(words, queries, radius, gone=database.gone, offset=first, threads=threads))
+        looked += float(seen.mean())
+    for first, words in database.pieces(segments[-1].stop if segments else 0):
+        parts.append(scan.within(words, queries, radius, gone=gone, offset=first, threads=threads))
+        looked += len(words)
     if len(parts) > 1:
         owned = [(np.repeat(np.arange(len(queries)), np.diff(offsets)), keys) for offsets, keys in parts]
         parts = [topk.in_order(owned, len(queries))]
     offsets, keys = parts[0]
-    return Found(keys, offsets, (looked + database.size - start) / database.size)
+    return Found(keys, offsets, looked / database.size)
 
 
 def nearest_by_logits(database: Database, logits: Any, k: int, threads: int | None) -> Best:

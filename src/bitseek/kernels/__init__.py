@@ -10,6 +10,7 @@
     plain      both in NumPy: where there is no compiler, and for the first searches of a process
     loading    when the compiled kernels are worth loading
     cluster    building those clusters
+    merge      bringing sorted codes together, which is how those that memory cannot hold are sorted
     lookup     real-valued queries against codes, through tables of bytes
     histogram  histograms of distance and relevance, for the metrics
 

@@ -4,11 +4,13 @@ k-majority is k-means for bits: a centre's bit is what the majority of its codes
 for integrating ORB descriptors in the bag of words model", SPIE 2013).
 """
 
+import math
+
 import numpy as np
 
 from bitseek.kernels.distance import measure
 from bitseek.kernels.jit import COMPILED, njit, popcount
-from bitseek.kernels.layout import Shells, Words, distances, flat, frozen
+from bitseek.kernels.layout import Shells, Words, distances, flat, frozen, shell_bounds
 from bitseek.kernels.threads import spread
 
 _MOST_CENTRES = 4096
@@ -25,19 +27,37 @@ def build(words: Words, bits: int, alive: np.ndarray | None = None, *, threads: 
         alive: (n,) bool, which codes are to be found; all if None.
         threads: at most so many.
     """
-    rng = np.random.default_rng(0)
     count = len(words) if alive is None else int(np.count_nonzero(alive))
-    wanted = min(_MOST_CENTRES, 1 << max(0, round(np.log2(2 * max(count, 1) ** 0.5))))
-    picked = np.arange(count)
-    if count > wanted * _SAMPLE_PER_CENTRE:
-        picked = np.sort(rng.integers(0, count, wanted * _SAMPLE_PER_CENTRE))
+    picked = sample(count)
     if alive is not None:
         picked = np.flatnonzero(alive)[picked]
-    centres = _centres(np.ascontiguousarray(words[picked]), wanted, bits, rng, threads)
+    return sort(words, bits, centres(np.ascontiguousarray(words[picked]), bits, count, threads), alive, threads=threads)
+
+
+def number_of_centres(count: int) -> int:
+    """How many centres so many codes are sorted around: about twice the square root, a power of two."""
+    return min(_MOST_CENTRES, 1 << max(0, round(math.log2(2 * max(count, 1) ** 0.5))))
+
+
+def sample(count: int) -> np.ndarray:
+    """Which of so many codes the centres are made of, ascending."""
+    size = number_of_centres(count) * _SAMPLE_PER_CENTRE
+    return np.arange(count) if count <= size else np.sort(np.random.default_rng(0).integers(0, count, size))
+
+
+def centres(some: Words, bits: int, count: int, threads: int | None = None) -> Words:
+    """Centres for so many codes, of which there are some; as rows."""
+    return _centres(some, number_of_centres(count), bits, np.random.default_rng(1), threads)
+
+
+def sort(
+    words: Words, bits: int, centres: Words, alive: np.ndarray | None = None, *, threads: int | None = None
+) -> Shells:
+    """Sort codes into the clusters around given centres, and into shells; arguments as of `build`."""
     cluster, away = _assign(words, centres, threads)
     if alive is not None:
         cluster[~alive] = -1
-    return _sort(words, bits, centres, cluster, away)
+    return _sort(words, bits, centres, cluster, away, threads)
 
 
 def _centres(sample: Words, wanted: int, bits: int, rng: np.random.Generator, threads: int | None) -> Words:
@@ -89,31 +109,29 @@ def _count_ones(words: Words, cluster: np.ndarray, clusters: int, bits: int) -> 
     return ones
 
 
-def _sort(words: Words, bits: int, centres: Words, cluster: np.ndarray, away: np.ndarray) -> Shells:
-    """Codes by cluster, distance and id; clusters without a code are left out."""
+def _sort(
+    words: Words, bits: int, centres: Words, cluster: np.ndarray, away: np.ndarray, threads: int | None
+) -> Shells:
+    """Codes by cluster, distance and id; clusters without a code are left out. Threads share out the clusters."""
     counts = np.zeros((len(centres), bits + 1), np.int64)
     if COMPILED:
-        _count_shells(cluster, away, counts)
+        spread(lambda low, high: _count_shells(cluster, away, low, high, counts), len(centres), threads=threads)
     else:
         np.add.at(counts, (cluster[cluster >= 0], away[cluster >= 0]), 1)
-    ends = np.zeros((len(centres), bits + 2), np.int64)  # where each shell begins, and the last one ends
-    ends[:, 1:] = np.cumsum(counts).reshape(counts.shape)
-    ends[1:, 0] = ends[:-1, -1]
+    ends, used, first, inner, starts = shell_bounds(counts)
     planes = np.empty((words.shape[1], int(ends.max(initial=0))), np.uint64)
     ids = np.empty(planes.shape[1], np.uint32)
     if COMPILED:
-        _place(flat(words), cluster, away, ends[:, :-1].copy(), planes, ids)
+        rows, places = flat(words), ends[:, :-1].copy()
+
+        def place(low: int, high: int) -> None:
+            _place(rows, cluster, away, low, high, places, planes, ids)
+
+        spread(place, len(centres), threads=threads)
     else:
         items = np.flatnonzero(cluster >= 0)
         ids[:] = items[np.lexsort((items, away[items], cluster[items]))]
         planes[:] = words[ids].T
-    used = np.flatnonzero(counts.any(axis=1))
-    filled = counts[used] > 0
-    inner = filled.argmax(axis=1)
-    outer = bits - filled[:, ::-1].argmax(axis=1)
-    radius = np.arange(bits + 2)
-    starts = ends[used][(radius >= inner[:, None]) & (radius <= outer[:, None] + 1)]
-    first = np.concatenate([[0], np.cumsum(outer - inner + 2)])
     return Shells(bits, centres[used].T, first, inner, starts, planes, ids).frozen()
 
 
@@ -146,9 +164,9 @@ def _add_ones(words: np.ndarray, width: int, cluster: np.ndarray, ones: np.ndarr
 
 
 @njit
-def _count_shells(cluster: np.ndarray, away: np.ndarray, counts: np.ndarray) -> None:
+def _count_shells(cluster: np.ndarray, away: np.ndarray, low: int, high: int, counts: np.ndarray) -> None:
     for i in range(cluster.size):
-        if cluster[i] >= 0:
+        if low <= cluster[i] < high:
             counts[cluster[i], away[i]] += 1
 
 
@@ -157,13 +175,15 @@ def _place(
     words: np.ndarray,
     cluster: np.ndarray,
     away: np.ndarray,
+    low: int,
+    high: int,
     places: np.ndarray,
     planes: np.ndarray,
     ids: np.ndarray,
 ) -> None:
     width = planes.shape[0]
     for i in range(cluster.size):
-        if cluster[i] >= 0:
+        if low <= cluster[i] < high:
             place = places[cluster[i], away[i]]
             places[cluster[i], away[i]] = place + 1
             ids[place] = i

@@ -23,11 +23,13 @@ NOTHING = (1 << 62) - 1
 NOTHING_GONE: Gone = np.zeros(0, np.uint64)
 
 MOST_CLUSTERED = 1 << 32
-"""`Shells` keep ids in 32 bits; a larger database is only scanned."""
+"""`Shells` keep ids in 32 bits, counted from a first one; what has more rows is sorted into several."""
 
 
 class Shells(NamedTuple):
     """Codes sorted by their nearest centre, then by the distance to it: those at one distance are a shell.
+
+    No other of these centres is nearer to a code than its own; searches rely on it.
 
     Attributes:
         bits: length of the codes.
@@ -36,7 +38,7 @@ class Shells(NamedTuple):
         inner: (centres,) int64, distance of the innermost shell of each centre.
         starts: int64, where each shell begins in `planes`, and after the outermost of each centre where it ends.
         planes: (words, n) uint64, the codes.
-        ids: (n,) uint32, ascending within a shell.
+        ids: (n,) uint32, ascending within a shell; beyond the id of the first row that was sorted, if that is not 0.
     """
 
     bits: int
@@ -50,6 +52,28 @@ class Shells(NamedTuple):
     def frozen(self) -> "Shells":
         """With arrays as the kernels take them."""
         return Shells(self.bits, *(frozen(array) for array in self[1:]))
+
+
+def shell_bounds(
+    counts: Int64[np.ndarray, "clusters shells"],
+) -> tuple[Int64[np.ndarray, "clusters bounds"], Vector, Vector, Vector, Vector]:
+    """How sorted codes lie, from how many there are in each shell of each cluster.
+
+    Returns:
+        Where each shell begins, (clusters, shells + 1), and at its end where the last one of a cluster ends; and for
+        the clusters that have codes: which they are, and `first`, `inner` and `starts` as `Shells` keeps them.
+    """
+    ends = np.zeros((counts.shape[0], counts.shape[1] + 1), np.int64)
+    ends[:, 1:] = np.cumsum(counts).reshape(counts.shape)
+    ends[1:, 0] = ends[:-1, -1]
+    used = np.flatnonzero(counts.any(axis=1))
+    filled = counts[used] > 0
+    inner = filled.argmax(axis=1)
+    outer = counts.shape[1] - 1 - filled[:, ::-1].argmax(axis=1)
+    radius = np.arange(ends.shape[1])
+    starts = ends[used][(radius >= inner[:, None]) & (radius <= outer[:, None] + 1)]
+    first = np.concatenate([[0], np.cumsum(outer - inner + 2)])
+    return ends, used, first, inner, starts
 
 
 def frozen(array: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ def tables(logits: Float64[np.ndarray, "q bits"]) -> Tables:
 
 def scores(words: UInt64[np.ndarray, "n words"], table: Float64[np.ndarray, "bytes 256"]) -> Float64[np.ndarray, " n"]:
     """Score of every code for one query, in NumPy."""
-    raw = np.ascontiguousarray(words, "<u8").view(np.uint8).reshape(len(words), -1)
+    raw = np.ascontiguousarray(words, "<u8").view(np.uint8).reshape(len(words), 8 * words.shape[1])
     total = np.zeros(len(words))
     for b in range(0, raw.shape[1], 8):
         t = [table[b + i][raw[:, b + i]] for i in range(8)]

@@ -29,6 +29,7 @@ def nearest(
     *,
     gone: Gone = NOTHING_GONE,
     sample: Words | None = None,
+    known: Vector | None = None,
     offset: int = 0,
     threads: int | None = None,
 ) -> KeyRows:
@@ -41,11 +42,12 @@ def nearest(
         bits: length of the codes.
         gone: mask of the items that are not to be found.
         sample: a random sample of the rows, which makes a large k quicker.
+        known: (q,) distances of the k-th nearest codes with lower ids, found elsewhere: only nearer ones are wanted.
         offset: id of the first row.
         threads: at most so many; see `threads.thread_count`.
 
     Returns:
-        Keys (see `layout`), ascending; `NOTHING` where there are fewer than k codes.
+        Keys (see `layout`), ascending; `NOTHING` where there are fewer than k codes, or fewer that are wanted.
     """
     if not COMPILED:
         return plain.nearest(words, queries, k, gone, offset)
@@ -70,7 +72,7 @@ def nearest(
         keys.sort(axis=1)
         return keys[:, :k]
 
-    return nearest_from_sample(search, frozen(queries), k, bits, len(words), sample)
+    return nearest_from_sample(search, frozen(queries), k, bits, len(words), sample, known)
 
 
 def within(

@@ -28,6 +28,7 @@ def nearest_from_sample(
     bits: int,
     codes: int,
     sample: Words | None,
+    known: Vector | None = None,
 ) -> KeyRows:
     """Keys of the k nearest of each query, found below a limit that a sample promises where it pays.
 
@@ -39,16 +40,19 @@ def nearest_from_sample(
         bits: length of the codes.
         codes: size of the database.
         sample: a random sample of it.
+        known: for each query a distance beyond which nothing is wanted, since k as near are known; none if None.
     """
-    limits = np.full(len(queries), bits + 1, np.int64)
+    beyond = np.full(len(queries), bits + 1, np.int64) if known is None else np.minimum(known, bits + 1)
+    limits = beyond.copy()
     if sample is not None and k >= SAMPLED_FROM and len(sample) < codes // 8:
         expected = k / codes * len(sample)
         wanted = int(expected + 3 * expected**0.5 + 2)  # three standard deviations more
         _quantiles(flat(sample), queries, wanted, np.zeros(bits + 1, np.int64), limits)
+    limits = np.minimum(limits, beyond)
     keys = search(slice(None), queries, limits)
-    missed = np.flatnonzero((keys[:, -1] == NOTHING) & (limits <= bits))
+    missed = np.flatnonzero((keys[:, -1] == NOTHING) & (limits < beyond))
     if len(missed):  # the sample promised too much, or the database is smaller than k
-        keys[missed] = search(missed, frozen(queries[missed]), np.full(len(missed), bits + 1, np.int64))
+        keys[missed] = search(missed, frozen(queries[missed]), beyond[missed])
     return keys
 
 
