@@ -63,3 +63,41 @@ def test_offline_the_sentence_about_weights_is_whole(tmp_path):
         "give --weights FILE (safetensors or a state dict), or start from scratch with --weights none"
     )
     assert not (tmp_path / "runs").exists()
+
+
+def test_without_a_method_the_best_one_is_searched(bitseek, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    how = ("--bits", "8", "--backbone", "small-cnn", "--size", "8", "--frozen", "--trials", "3", "--device", "cpu")
+    status, out, err = bitseek.run("train", "digits", *how, "--json")
+    value = json.loads(out)
+    run = tmp_path / "runs" / "digits-auto-8-s0"
+    assert status == 0 and value["run"] == str(run.relative_to(tmp_path)) and 0 < value["mAP"] <= 1
+    lines = err.splitlines()
+    assert sum(line.startswith(("methods: ", "recipes: ", "again: ")) for line in lines) == 3
+    assert any(line.startswith(value["method"]) and line.endswith("is chosen, of 3 trials") for line in lines)
+    tried = json.loads((run / "auto.json").read_text())
+    assert tried["chosen"]["method"] == value["method"] == json.loads((run / "config.json").read_text())["method"]
+    assert "--resume" in bitseek.refusal("train", "auto", "digits", *how)
+    assert bitseek.answer("train", "auto", "digits", *how, "--resume")["fingerprint"] == value["fingerprint"]
+    page = bitseek.answer("report", run, "--sample", "50")["page"]
+    text = (tmp_path / page).read_text()
+    assert "What auto tried before this training: 3 heads" in text and f"{value['method']}, chosen" in text
+
+
+def test_a_search_says_what_is_wrong(bitseek, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "dpn is a method; say on what it is trained" in bitseek.refusal("train", "dpn")
+    assert "--minutes and --trials are for a search" in bitseek.refusal("train", "dpn", "digits", "--minutes", "3")
+    assert "there is no protocol 'digitz'" in bitseek.refusal("train", "digitz")
+    assert "leave out epochs, margin" in bitseek.refusal(
+        "train", "digits", "--frozen", "--epochs", "3", "--size", "8", "--set", "margin=2"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_method_has_the_name_of_a_protocol():
+    """`bitseek train NAME` is a search on the protocol of that name."""
+    from bitseek.data import OWN_PROTOCOLS, PROTOCOLS
+    from bitseek.methods import METHODS
+
+    assert not {"auto", *METHODS} & {*PROTOCOLS, *OWN_PROTOCOLS}

@@ -12,7 +12,7 @@ import torch
 import bitseek
 from bitseek.errors import BitseekError
 from bitseek.labels import Labels
-from bitseek.methods import METHODS, Batch, Recipe, Task, make_recipe, method_class
+from bitseek.methods import METHODS, Batch, Recipe, Task, make_method, make_recipe, method_class
 
 FEATURES, BITS, CLASSES, ITEMS, SIZE = 12, 8, 5, 40, 20
 EACH = pytest.mark.parametrize("name", METHODS)
@@ -23,7 +23,10 @@ def build(name, multi_label=False, **recipe):
     torch.manual_seed(0)
     classes = 0 if cls.card.labels == "none" else CLASSES
     task = Task(features=FEATURES, bits=BITS, classes=classes, items=ITEMS, multi_label=multi_label, seed=1)
-    return cls(task, make_recipe(cls, {"batch_size": SIZE, **recipe}))
+    method = make_method(cls, task, make_recipe(cls, {"batch_size": SIZE, **recipe}))
+    if method.prepares:
+        method.prepare(features_of_all(), torch.from_numpy(labels_of_all(method, multi_label)), torch.arange(ITEMS))
+    return method
 
 
 def labels_of_all(method, several=False):
@@ -223,7 +226,7 @@ def test_its_state_is_all_that_its_logits_and_its_loss_depend_on(name):
     else:
         fit(method)
     cls = METHODS[name]
-    other = cls(dataclasses.replace(method.task, seed=99), method.recipe)
+    other = make_method(cls, dataclasses.replace(method.task, seed=99), method.recipe)
     other.load_state_dict({key: value.clone() for key, value in method.state_dict().items()})
     losses = []
     for module in (method, other):

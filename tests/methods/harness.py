@@ -5,7 +5,7 @@ import pytest
 import torch
 from tests.methods.oracles_classification import BITS, CLASSES, FEATURES, ITEMS, numeric_gradient, random, tensor
 
-from bitseek.methods import METHODS, Batch, Task, make_recipe
+from bitseek.methods import METHODS, Batch, Task, make_method, make_recipe
 
 
 def build(name, *, bits=BITS, classes=CLASSES, features=FEATURES, items=ITEMS, seed=3, **recipe):
@@ -14,7 +14,7 @@ def build(name, *, bits=BITS, classes=CLASSES, features=FEATURES, items=ITEMS, s
     torch.manual_seed(seed)
     multi = cls.card.labels == "multi"
     task = Task(features=features, bits=bits, classes=classes, items=items, multi_label=multi, seed=seed)
-    return cls(task, make_recipe(cls, recipe)).double().train()
+    return make_method(cls, task, make_recipe(cls, recipe)).double().train()
 
 
 def batch_of(logits, labels, features=None, items=ITEMS):

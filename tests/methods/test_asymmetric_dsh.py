@@ -1,5 +1,6 @@
 """Asymmetric DSH."""
 
+import dataclasses
 import math
 from functools import cache
 
@@ -10,7 +11,10 @@ from tests.methods.harness import batch_of, build, check_gradient, check_loss
 from tests.methods.oracles import inner, mean, share
 from tests.methods.oracles_classification import BITS, ITEMS, LABELS, one_hot, random
 
+import bitseek
+from bitseek.errors import BitseekError
 from bitseek.labels import Labels
+from bitseek.metrics import retrieval
 
 ALL = one_hot((0, 2), 1, (1, 2, 3), 0, (0, 3), 2, None, 1, 0, (0, 2), None, 3)
 
@@ -125,3 +129,32 @@ def test_codes_of_the_items_find_items_of_the_same_class_by_an_asymmetric_search
     for c in range(4):
         assert set(classes[np.argsort(-products[c])[:3]]) == {c}
     assert build("orthohash").item_codes() is None
+
+
+def test_a_database_of_training_items_is_searched_in_the_codes_that_were_learned_for_it(tmp_path):
+    """The published evaluation, measured by brute force from what the run's file holds; saved, loaded, and refused."""
+    digits = bitseek.load_protocol("digits")
+    train = digits.train[::6]
+    data = dataclasses.replace(digits, train=train, database=train[:150], query=digits.query[::5], origin=None)
+    options = {"bits": 12, "backbone": "small-cnn", "weights": None, "size": 8, "epochs": 3, "device": "cpu"}
+    trained = bitseek.train("asymmetric-dsh", data, out=tmp_path / "run", batch_size=40, lr=0.01, **options)
+    hasher = bitseek.load(tmp_path / "run")
+    report = bitseek.evaluate(hasher, data, ranking="learned")
+    assert report.mAP == bitseek.evaluate(trained, data, ranking="learned").mAP
+    assert "learned" in report.title and not report.plain
+
+    items, codes = hasher.learned
+    code_of = dict(zip(items.tolist(), codes.to_signs(), strict=True))
+    database = [code_of[item] for item in data.pool.item_hashes(report.database.ids).tolist()]
+    assert np.array_equal(report.database.codes.to_signs(), database)
+    assert report.queries.codes == hasher.encode(data.pool.images.rows(data.query))
+    relevance = data.relevance(report.queries.ids, report.database.ids, "all")
+    searched = bitseek.Codes.from_bits(np.array(database) > 0)
+    expected = retrieval(report.queries.codes, searched, relevance, k=data.k, denominator=data.denominator)
+    assert report.mAP == expected.mAP
+
+    with pytest.raises(BitseekError, match=rf"only {len(train)} of the 1497 items .*are training items"):
+        bitseek.evaluate(hasher, digits, ranking="learned", allow_trained_queries=True)
+    other = bitseek.train("itq", data, bits=8, backbone="small-cnn", weights=None, size=8, device="cpu")
+    with pytest.raises(BitseekError, match=r"no learned codes .*asymmetric-dsh"):
+        bitseek.evaluate(other, data, ranking="learned")

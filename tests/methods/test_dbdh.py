@@ -24,7 +24,7 @@ def clip(logits):
 @pytest.mark.parametrize("over", ["items", "bits"])
 def test_clipped_codes(case, over):
     labels = LABELS[case]
-    method = build("dbdh", codes="clipped", balance_over=over, alpha=0.3, memory=False)
+    method = build("dbdh", codes="clipped", balance_over=over, alpha=0.3)
     logits = random((len(labels), BITS), scale=0.7)
     check_loss(method, lambda u: slow(clip(u), batch_list(clip(u), labels), over), logits, labels)
     check_gradient(method, logits, labels)
@@ -32,7 +32,7 @@ def test_clipped_codes(case, over):
 
 @pytest.mark.parametrize("case", LABELS)
 def test_signs_whose_gradient_is_that_of_the_clipped_logits(case):
-    labels, method = LABELS[case], build("dbdh", alpha=0.3, memory=False)
+    labels, method = LABELS[case], build("dbdh", alpha=0.3)
     logits = random((len(labels), BITS), scale=0.7)
     codes = np.sign(logits)
     assert terms_of(method, logits, labels) == pytest.approx(slow(codes, batch_list(codes, labels)))
@@ -42,7 +42,7 @@ def test_signs_whose_gradient_is_that_of_the_clipped_logits(case):
 
 @pytest.mark.parametrize("case", LABELS)
 def test_pairs_with_the_memory_bank(case):
-    method, rows = build("dbdh", alpha=0.3), {}
+    method, rows = build("dbdh", alpha=0.3, memory=True), {}
     for seed, labels in enumerate([LABELS["several"], LABELS[case]]):
         codes, index = np.sign(random((len(labels), BITS), seed=seed)), range(len(labels))
         rows |= {i: (codes[i], labels[i]) for i in index}

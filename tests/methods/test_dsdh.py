@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tests.methods.harness import batch_of, build, check_loss, terms_of
-from tests.methods.oracles import bank_list, likelihood, mean
+from tests.methods.oracles import bank_list, batch_list, likelihood, mean
 from tests.methods.oracles_classification import BITS, ITEMS, LABELS, one_hot, random, tensor
 
 
@@ -87,3 +87,11 @@ def test_an_item_that_was_not_solved_for_is_pulled_to_its_own_signs():
     logits, method = random((6, BITS)), build("dsdh", quantisation=1.0)
     expected = mean(((np.sign(u) - u) ** 2).sum() for u in logits) / ITEMS
     assert terms_of(method, logits, LABELS["single"])["quantisation"] == pytest.approx(expected)
+
+
+def test_pairs_of_the_batch_alone():
+    method, labels = build("dsdh", memory=False), LABELS["several"]
+    terms_of(method, random((6, BITS), seed=5), LABELS["single"])
+    logits = random((6, BITS))
+    assert terms_of(method, logits, labels)["likelihood"] == pytest.approx(likelihood(batch_list(logits, labels), 0.5))
+    assert method.bank.codes[:6].numpy() == pytest.approx(logits), "what the codes are solved for from"

@@ -6,7 +6,7 @@ from tests.methods.harness import batch_of, build, check_gradient, check_loss, g
 from tests.methods.oracles import mean, share
 from tests.methods.oracles_classification import BITS, CLASSES, LABELS, cosine, one_hot, random
 
-from bitseek.methods.hyp2 import reachable_cosine
+from bitseek.methods._pairs import reachable_cosine
 
 ZETA = 0.1
 

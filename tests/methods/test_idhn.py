@@ -22,7 +22,7 @@ def softsign(logits):
 def idhn(theta, product, r):
     if r in (0, 1):
         return softplus(theta) - r * theta
-    return 0.1 * ((product + BITS) / 2 - r * BITS) ** 2
+    return 0.1 * BITS * ((product / BITS + 1) / 2 - r) ** 2
 
 
 def isdh(theta, product, r):
@@ -33,7 +33,7 @@ LOSSES = {"idhn": idhn, "isdh": isdh}
 
 
 def slow(name, codes, pairs):
-    costs = [LOSSES[name](inner(u, v) / 2, inner(u, v), r) for u, v, r in pairs]
+    costs = [LOSSES[name](5 / BITS * inner(u, v), inner(u, v), r) for u, v, r in pairs]
     return {"pairs": mean(costs), "quantisation": 0.1 * mean(abs(abs(v) - 1) for v in codes.ravel())}
 
 
@@ -45,7 +45,7 @@ def in_batch(codes, labels):
 @pytest.mark.parametrize("case", LABELS)
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_is_that_of_a_slow_loop(name, case):
-    labels, method = LABELS[case], build(name, memory=False)
+    labels, method = LABELS[case], build(name)
     logits = random((len(labels), BITS))
     check_loss(method, lambda u: slow(name, softsign(u), in_batch(softsign(u), labels)), logits, labels)
     check_gradient(method, logits, labels)
@@ -54,7 +54,7 @@ def test_loss_is_that_of_a_slow_loop(name, case):
 @pytest.mark.parametrize("case", LABELS)
 @pytest.mark.parametrize("name", LOSSES)
 def test_pairs_with_the_memory_bank(name, case):
-    method, rows = build(name), {}
+    method, rows = build(name, memory=True), {}
     for seed, labels in enumerate([LABELS["several"], LABELS[case]]):
         logits, index = random((len(labels), BITS), seed=seed), range(len(labels))
         codes = softsign(logits)
@@ -76,12 +76,12 @@ def test_the_same_three_classes_are_all_of_them(name):
     logits = random((2, BITS))
     codes = softsign(logits)
     expected = slow(name, codes, [(*codes, 1)])
-    assert terms_of(build(name, memory=False).float(), logits, labels) == pytest.approx(expected)
+    assert terms_of(build(name).float(), logits, labels) == pytest.approx(expected)
 
 
 def test_codes_with_the_share_of_equal_bits_that_is_wanted_cost_nothing():
     """swuxyj's version compares ½ v·v + K with 2 r K, which no code of ±1 can reach at r = ½."""
-    method, labels = build("idhn", bits=8, quantisation=0.0, memory=False), one_hot((0, 1), (1, 2))
+    method, labels = build("idhn", bits=8, quantisation=0.0), one_hot((0, 1), (1, 2))
     logits = np.full((2, 8), 1e9)
     logits[1, :4] = -1e9
     assert terms_of(method, logits, labels)["pairs"] == pytest.approx(0, abs=1e-9)
@@ -95,4 +95,11 @@ def test_codes_with_the_share_of_equal_bits_that_is_wanted_cost_nothing():
 def test_with_one_class_an_item_it_is_a_likelihood(name):
     labels, logits = LABELS["single"], random((6, BITS))
     pairs = batch_list(softsign(logits), labels)
-    assert terms_of(build(name, memory=False), logits, labels) == pytest.approx(slow(name, softsign(logits), pairs))
+    assert terms_of(build(name), logits, labels) == pytest.approx(slow(name, softsign(logits), pairs))
+
+
+def test_a_scale_of_its_own_is_taken():
+    labels, logits = LABELS["single"], random((6, BITS))
+    pairs = in_batch(softsign(logits), labels)
+    expected = mean(softplus(inner(u, v) / 2) - r * inner(u, v) / 2 for u, v, r in pairs)
+    assert terms_of(build("idhn", scale=0.5), logits, labels)["pairs"] == pytest.approx(expected)

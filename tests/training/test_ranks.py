@@ -34,6 +34,9 @@ SETTINGS = {"bits": 8, "epochs": 4, "batch_size": 32, "optimiser": "sgd", "lr": 
 """20 steps. SGD, because Adam turns rounding where a gradient is zero into whole steps; small ones, because what ReLU
 and margins switch on or off lets rounding grow from step to step in any number of processes."""
 
+VISION = {"backbone": "test_vit", "size": 32, "weights": None}
+"""A backbone without batch norm."""
+
 
 def digits():
     data = bitseek.load_protocol("digits")
@@ -105,6 +108,32 @@ def test_a_run_of_two_processes_resumes_in_one_and_is_measured_by_both(tmp_path)
     whole = bitseek.train("orthohash", digits(), device="cpu", **SETTINGS)
     for (name, one), other in zip(whole.head.named_parameters(), resumed.head.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5, msg=name)
+
+
+def test_a_run_of_one_process_resumes_in_two_and_then_in_three(tmp_path):
+    def stop(so_far):
+        if so_far["step"] >= 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bitseek.train(
+            "orthohash", digits(), device="cpu", out=tmp_path / "half", progress=stop, checkpoint_seconds=0, **SETTINGS
+        )
+    run(tmp_path, "resume", "12", processes=2)
+    run(tmp_path, "resume", "1000", processes=3)
+    resumed = bitseek.load(tmp_path / "half")
+    assert resumed.config.complete
+    whole = bitseek.train("orthohash", digits(), device="cpu", **SETTINGS)
+    for (name, one), other in zip(whole.head.named_parameters(), resumed.head.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5, msg=name)
+
+
+def test_two_processes_and_three_parts_of_a_batch_train_what_one_does_with_the_whole(tmp_path):
+    run(tmp_path, "parts-of-batches")
+    both = torch.load(tmp_path / "parts.pt", weights_only=True)
+    whole = bitseek.train("hashnet", digits(), device="cpu", precision="fp32", **SETTINGS | VISION).state_dict()
+    for key, tensor in whole.items():
+        torch.testing.assert_close(both[key], tensor, rtol=1e-5, atol=1e-5, msg=key)
 
 
 def test_alone_everything_is_the_whole():
@@ -190,23 +219,32 @@ def _command() -> None:
     runpy.run_module("bitseek", run_name="__main__")
 
 
-def _half() -> None:
+def _parts_of_batches() -> None:
+    hasher = bitseek.train("hashnet", digits(), device="cpu", precision="fp32", accumulate=3, **SETTINGS | VISION)
+    if rank() == 0:
+        torch.save(hasher.state_dict(), "parts.pt")
+
+
+def _half(step: int = 7, resume: bool = False) -> None:
     """Stopped after some steps, by Ctrl-C on one rank only."""
     import signal
 
     def stop(so_far: dict) -> None:
-        if rank() == 1 and so_far["step"] >= 7:
+        if rank() == 1 and so_far["step"] >= step:
             os.kill(os.getpid(), signal.SIGINT)
 
     from bitseek.training import _loop
 
     _loop.SECONDS_BETWEEN_CALLS = 0
     try:
-        bitseek.train("orthohash", digits(), device="cpu", out="half", progress=stop, **SETTINGS)
+        bitseek.train("orthohash", digits(), device="cpu", out="half", progress=stop, resume=resume, **SETTINGS)
     except KeyboardInterrupt:
         return
-    raise AssertionError("it was not stopped")
+    assert step > 20, "it was not stopped"
 
 
 if __name__ == "__main__":
-    {"methods": _methods, "parts": _parts, "command": _command, "half": _half}[sys.argv[1]]()
+    {
+        "methods": _methods, "parts": _parts, "command": _command, "half": _half,
+        "resume": lambda: _half(int(sys.argv[2]), resume=True), "parts-of-batches": _parts_of_batches,
+    }[sys.argv[1]]()  # fmt: skip

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bitseek.collection import Progress
 
+Update = Callable[[int, int, str, str], None]
+"""Called with how much is done, of how much, what it is, and its state in words."""
 LINE_EVERY = 30
 """Seconds after which long work prints a line at the latest, where there is no terminal for a bar."""
 
@@ -83,14 +85,8 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str | None = None, pros
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """Progress of something that is counted: called with how many are done, and of how many."""
-    began = time.monotonic()
     with _display(what) as update:
-
-        def count(done: int, total: int) -> None:
-            rate = done / max(time.monotonic() - began, 1e-3)
-            update(done, total, what, f"{done}/{total}  {rate:.0f}/s  {_left((total - done) / max(rate, 1e-3))}")
-
-        yield count
+        yield _counter(what, update)
 
 
 @contextmanager
@@ -109,17 +105,37 @@ def updating() -> Iterator[Callable[["Progress"], None]]:
 def training() -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Progress of a training: called with step, steps, epoch, epochs, terms, images_per_second and seconds_left."""
     with _display("training") as update:
-
-        def step(now: Mapping[str, Any]) -> None:
-            terms = "  ".join(f"{name} {value:.4f}" for name, value in now["terms"].items())
-            state = f"{terms}  {now['images_per_second']:.0f} images/s  {_left(now['seconds_left'])}"
-            update(now["step"], now["steps"], f"epoch {now['epoch']}/{now['epochs']}", state)
-
-        yield step
+        yield _stepper(update)
 
 
 @contextmanager
-def _display(what: str) -> Iterator[Callable[[int, int, str, str], None]]:
+def choosing() -> Iterator[tuple[Callable[[int, int], None], Callable[[Mapping[str, Any]], None]]]:
+    """Progress of what is counted first, and then of a training, on the same line."""
+    with _display("features") as update:
+        yield _counter("features", update), _stepper(update)
+
+
+def _counter(what: str, update: Update) -> Callable[[int, int], None]:
+    began = time.monotonic()
+
+    def count(done: int, total: int) -> None:
+        rate = done / max(time.monotonic() - began, 1e-3)
+        update(done, total, what, f"{done}/{total}  {rate:.0f}/s  {_left((total - done) / max(rate, 1e-3))}")
+
+    return count
+
+
+def _stepper(update: Update) -> Callable[[Mapping[str, Any]], None]:
+    def step(now: Mapping[str, Any]) -> None:
+        terms = "  ".join(f"{name} {value:.4f}" for name, value in now["terms"].items())
+        state = f"{terms}  {now['images_per_second']:.0f} images/s  {_left(now['seconds_left'])}"
+        update(now["step"], now["steps"], f"epoch {now['epoch']}/{now['epochs']}", state)
+
+    return step
+
+
+@contextmanager
+def _display(what: str) -> Iterator[Update]:
     """A bar in a terminal; elsewhere a line at each tenth, and at least every `LINE_EVERY` seconds."""
     if not sys.stderr.isatty():
         yield _line_writer()

@@ -23,12 +23,14 @@ class Measuring:
 
     Attributes:
         protocol: another protocol than that of the training.
+        bits: of nested codes, how many first bits are measured: a length of the run, or all of its lengths.
         k: of mAP@k: a number of ranks; all; or protocol, for what the protocol says.
         denominator: of AP: retrieved (relevant in the top k), relevant, or min (of relevant and k).
         ties: how items at equal distance are ordered: expected (over all orders), best, worst, stable.
         no_hit: whether a query without a relevant item in its top k counts as zero, or is left out (skip).
         radius: Hamming distance within which precision and recall are measured.
-        ranking: hamming, asymmetric (the query's logits against codes), reranked (the nearest, by that), or ternary.
+        ranking: hamming, asymmetric (the query's logits against codes), reranked (the nearest, by that), ternary,
+            or learned (the codes that the method learned for a database of training items).
         candidates: how many are ranked anew with reranked.
         ternary: bits abstain where the logit is nearer to 0 than this.
         adapt_batch_norm: estimate batch norm anew on the database, for another kind of images than the training's.
@@ -37,12 +39,13 @@ class Measuring:
     """
 
     protocol: str | None = None
+    bits: int | Literal["all"] = "all"
     k: arguments.CutOff = "protocol"
     denominator: arguments.Denominator | None = None
     ties: arguments.Ties = "expected"
     no_hit: arguments.NoHit = "zero"
     radius: int = 2
-    ranking: Literal["hamming", "asymmetric", "reranked", "ternary"] = "hamming"
+    ranking: Literal["hamming", "asymmetric", "reranked", "ternary", "learned"] = "hamming"
     candidates: int = 1000
     ternary: float = 0.0
     adapt_batch_norm: arguments.Flag = False
@@ -114,11 +117,13 @@ def report(
         raise BitseekError(f"a map shows at least 1 item, got --sample {sample}")
     from bitseek.report import write_page, write_projector
     from bitseek.runs import read_history
+    from bitseek.training import read_search
 
     found = _measure(run, how, source, compute)
     note("drawing …")
     options: dict[str, Any] = {"sample": sample, "threads": compute.threads}
-    page = write_page(out or run / "report.html", found, history=read_history(run), map_kind=map, **options)
+    logged = {"history": read_history(run), "search": read_search(run)}
+    page = write_page(out or run / "report.html", found, map_kind=map, **logged, **options)
     if tensorboard:
         folder = write_projector(run / "tensorboard", found, **options)
         note(f"look at it with: tensorboard --logdir {folder}")
@@ -142,10 +147,10 @@ def _measure(run: Path, how: Measuring, source: arguments.Data, compute: argumen
 
 
 def keep(found: "Report", run: Path) -> None:
-    """Make a report that of its run, if it is the figure by which the run is known."""
-    from bitseek.runs import keep_report
+    """Make a report that of its run, if it is the figure by which the run is known, of all bits of its codes."""
+    from bitseek.runs import RunConfig, keep_report
 
-    if found.plain:
+    if found.plain and found.fingerprint == RunConfig.read(run).fingerprint:
         keep_report(run, found.to_json())
 
 
@@ -162,6 +167,8 @@ def show_report(found: "Report", as_json: bool, **where: str) -> None:
             {"measure": row, **{name: column.get(row) for name, column in zip(names, columns, strict=True)}}
             for row in columns[0]
         ])  # fmt: skip
+        if found.prefixes:
+            show_table([_row(report) for report in found.by_length.values()], "by number of first bits")
     else:
         note("nothing is known to be relevant to a query, so there is no mAP")
     inside, near = value["diagnostics"], value.get("within_radius")
@@ -195,6 +202,18 @@ def _figures(level: "Retrieval", ranking: "Ranking") -> dict[str, str]:
         "queries, of these without a relevant item": f"{level.queries}, {level.queries_without_relevant}",
         "database, bits": f"{level.database}, {level.bits or 'real scores'}",
         **{f"precision@{k}": _number(mean) for k, mean in level.to_json()["precision_at"].items()},
+    }
+
+
+def _row(report: "Report") -> dict[str, str]:
+    """The figures of one length of nested codes."""
+    main = report.main
+    assert main is not None
+    return {
+        "bits": str(report.bits),
+        "mAP": _number(report.mAP),
+        "bounds over ties": f"{_number(report.mAP_worst)} … {_number(report.mAP_best)}",
+        **{f"precision@{k}": _number(mean) for k, mean in main.to_json()["precision_at"].items()},
     }
 
 

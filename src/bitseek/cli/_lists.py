@@ -23,16 +23,22 @@ def methods(name: str | None = None, /, *, json: Json = False) -> None:
     rows = []
     for each in METHODS if name is None else [name]:
         cls = method_class(each)
-        recipe = make_recipe(cls, {}).model_dump(mode="json")
-        rows.append({"method": each, **dataclasses.asdict(cls.card), "recipe": recipe})
+        recipe, of_a_head = (make_recipe(cls, {}, frozen=frozen).model_dump(mode="json") for frozen in (False, True))
+        rows.append({"method": each, **dataclasses.asdict(cls.card), "recipe": recipe, "head_recipe": of_a_head})
     if json:
         show_json(rows)
     elif name is None:
         show_table([{k: row[k] for k in ("method", "year", "labels", "head", "idea")} for row in rows], prose=True)
     else:
-        recipe = {name: "none" if value is None else value for name, value in rows[0].pop("recipe").items()}
+        recipe, of_a_head = (
+            {name: "none" if value is None else value for name, value in rows[0].pop(kind).items()}
+            for kind in ("recipe", "head_recipe")
+        )
         _show_about(rows[0])
-        show_table([{"hyper-parameter": name, "default": value} for name, value in recipe.items()])
+        show_table([
+            {"hyper-parameter": name, "default": value, "of a head on features": of_a_head[name]}
+            for name, value in recipe.items()
+        ])  # fmt: skip
 
 
 def protocols(name: str | None = None, /, *, json: Json = False) -> None:

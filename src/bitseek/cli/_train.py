@@ -2,14 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from bitseek.cli import _arguments as arguments
-from bitseek.cli._console import counting, note, show, training
+from bitseek.cli._console import choosing, counting, note, show, training
 from bitseek.cli._evaluate import keep, show_report
 from bitseek.errors import BitseekError
+
+if TYPE_CHECKING:
+    from bitseek.data import Protocol
+    from bitseek.runs import Hasher
+    from bitseek.training import Chosen, Trial
 
 
 @Parameter(name="*")
@@ -30,6 +35,7 @@ class Training:
         validation: share of the training items held out to choose the best weights.
         precision: bf16, fp32, or auto for bf16 where the hardware has it.
         compiled: run the backbone through torch.compile.
+        accumulate: parts in which each batch goes through the backbone, to save memory; the training stays the same.
         resume: go on with a run that was stopped or killed.
         tensorboard: also log the curves for TensorBoard.
     """
@@ -46,19 +52,24 @@ class Training:
     validation: float = 0.0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     compiled: Annotated[arguments.Flag, Parameter(name="--compile")] = False
+    accumulate: int = 1
     resume: arguments.Flag = False
     tensorboard: arguments.Flag = False
 
 
 TRAINING = Training()
+AUTO = "auto"
+OF_THE_RECIPE = ("epochs", "batch_size", "lr", "augment")
 
 
 def train(
     method: str,
-    protocol: str,
+    protocol: str | None = None,
     /,
     *,
     out: Path | None = None,
+    minutes: float | None = None,
+    trials: int | None = None,
     how: Training = TRAINING,
     network: arguments.Network = arguments.NETWORK,
     source: arguments.Data = arguments.DATA,
@@ -66,39 +77,81 @@ def train(
     evaluate: bool = True,
     json: arguments.Json = False,
 ) -> None:
-    """Train a hasher with a method on a protocol, and measure it.
+    """Train a hasher on a protocol, with a method or with the one that a search finds best, and measure it.
 
-    Example: `bitseek train orthohash cifar10-1 --bits 64 --backbone mobilenetv2_100 --epochs 15`
+    Without a method, or with `auto`, heads of all methods are tried on stored features of training items, for
+    --minutes or --trials, and compared on training items that were held out; then the best one is trained, with the
+    whole network unless --frozen. Queries are not looked at. Without labels what counts is how many of the nearest
+    neighbours the codes keep.
+
+    Example: `bitseek train cifar10-1 --backbone mobilenetv2_100`, or
+    `bitseek train orthohash cifar10-1 --bits 64 --backbone mobilenetv2_100 --epochs 15`
 
     Args:
-        method: name of the method; see `bitseek methods`.
+        method: name of the method, see `bitseek methods`; auto, or nothing, for a search.
         protocol: name of the protocol; see `bitseek protocols`. Or folder:PATH, lists:PATH, features:FILE.npz.
         out: run folder; runs/PROTOCOL-METHOD-BITS-sSEED by default.
+        minutes: that a search may take before the last training; 10 by default.
+        trials: how many heads a search may train, instead of a time or beside it.
         evaluate: measure on the protocol's queries when the training is done.
     """
     from bitseek.data import load_protocol
-    from bitseek.training import train as train_hasher
+    from bitseek.methods import METHODS
 
+    if protocol is None:
+        if method in (AUTO, *METHODS):
+            raise BitseekError(f"{method} is a method; say on what it is trained: bitseek train {method} PROTOCOL")
+        method, protocol = AUTO, method
+    if method != AUTO and (minutes, trials) != (None, None):
+        raise BitseekError(f"--minutes and --trials are for a search, and {method} is named: leave them out, or it")
     kind, _, path = protocol.partition(":")
     folder = out or Path("runs") / f"{kind}{path and '-'}{Path(path).stem}-{method}-{how.bits}-s{how.seed}"
     data = load_protocol(protocol, root=source.root, seed=how.seed, **arguments.literals(source.protocol_set))
-    options = arguments.given(how, network, compute)
-    options |= {"backbone_options": arguments.literals(network.backbone_set), **arguments.settings(how.recipe)}
+    options = arguments.given(how, network, compute) | {"backbone_options": arguments.literals(network.backbone_set)}
+    recipe = {name: options.pop(name) for name in OF_THE_RECIPE if name in options} | arguments.settings(how.recipe)
+    facts = {"run": str(folder)}
     try:
-        with training() as progress:
-            hasher = train_hasher(method, data, out=folder, progress=progress, **options)
+        if method == AUTO:
+            found = _chosen(data, folder, {**options, "minutes": minutes, "trials": trials, "recipe": recipe})
+            hasher, facts["method"] = found.hasher, found.method
+        else:
+            hasher = _trained(method, data, folder, {**options, **recipe})
     except KeyboardInterrupt:
         note(f"the run so far is in {folder}; go on with it by the same command and --resume")
         raise
     if not evaluate:
-        show({"run": str(folder)}, str(folder), json)
+        show(facts, str(folder), json)
         return
     from bitseek.evaluation import evaluate as evaluate_hasher
 
     with counting("encoding") as encoding:
         report = evaluate_hasher(hasher, data, threads=compute.threads, progress=encoding)
-    show_report(report, json, run=str(folder))
+    show_report(report, json, **facts)
     keep(report, folder)
+
+
+def _trained(method: str, data: "Protocol", folder: Path, options: dict[str, Any]) -> "Hasher":
+    """The hasher of a method, with its progress on the screen."""
+    from bitseek.training import train as train_hasher
+
+    with training() as progress:
+        return train_hasher(method, data, out=folder, progress=progress, **options)
+
+
+def _chosen(data: "Protocol", folder: Path, options: dict[str, Any]) -> "Chosen":
+    """What a search gives, with what it tries on the screen."""
+    from bitseek.training import auto
+
+    def say(trial: "Trial") -> None:
+        found = trial.reason if trial.score is None else f"{trial.score:.4f}"
+        changed = "".join(f", {name} {value}" for name, value in trial.recipe.items())
+        note(f"{trial.stage}: {trial.method}{changed}, fold {trial.fold + 1}: {found} ({trial.seconds:.1f} s)")
+
+    with choosing() as (encoding, progress):
+        found = auto(data, out=folder, progress=progress, encoding=encoding, tried=say, **options)
+    changed = "".join(f", {name} {value}" for name, value in found.recipe.items())
+    note(f"{found.method}{changed} is chosen, of {len(found.trials)} trials")
+    return found
 
 
 def features(

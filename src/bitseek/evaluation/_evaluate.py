@@ -1,9 +1,10 @@
 """How good a hasher is on a protocol: the one way from a hasher to a `Report`."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, SupportsIndex, cast
 
 import numpy as np
 
@@ -26,6 +27,7 @@ def evaluate(
     hasher: Hasher,
     protocol: str | Protocol | None = None,
     *,
+    bits: SupportsIndex | Literal["all"] = "all",
     k: int | Literal["protocol"] | None = "protocol",
     denominator: Denominator | None = None,
     ties: Literal["expected", "best", "worst", "stable"] = "expected",
@@ -48,6 +50,8 @@ def evaluate(
     Args:
         hasher: images → codes.
         protocol: name of a protocol, or one that is loaded; the split of the hasher's own run if not given.
+        bits: of nested codes, the length that is measured, one of `hasher.lengths`; `all` for a report of the longest
+            with those of the others as its `prefixes`, from one pass of the images through the network.
         k: of mAP@k; None for the whole ranking; by default what the protocol says.
         denominator: of average precision, see `metrics.average_precision`; by default what the protocol says.
         ties: how items of equal rank are ordered: `expected` over all orders, `best`, `worst`, or `stable` by place
@@ -55,8 +59,9 @@ def evaluate(
         no_hit: whether a query without a relevant item in its top k counts as 0 (`zero`) or is left out (`skip`).
         radius: Hamming distance within which precision and recall are measured, in bits.
         ranking: by Hamming distance; by the inner product of the query's logits with codes (`asymmetric`); by Hamming
-            distance with the nearest ones ordered by that product (`reranked`); or by the inner product of codes
-            whose bits abstain where |logit| is below `ternary`.
+            distance with the nearest ones ordered by that product (`reranked`); by the inner product of codes whose
+            bits abstain where |logit| is below `ternary`; or by Hamming distance to the codes that the method learned
+            beside the head (`learned`), where all of the database are training items.
         candidates: how many are re-ranked, with all that are tied with the last of them, so that the order of the
             database does not matter.
         ternary: threshold of the ternary ranking, 0 or more; above 0 the ranking is ternary without being named.
@@ -75,6 +80,8 @@ def evaluate(
     """
     radius, candidates = whole_number(radius, "radius", 0), whole_number(candidates, "candidates")
     ranking, ternary = _ranking(ranking, ternary)
+    hasher, lengths = _lengths(hasher, bits)
+    lengths = lengths[-1:] if ranking == "learned" else lengths
     data = _split(hasher, protocol, seed, root, protocol_options)
     settings: dict[str, Any] = {
         "k": data.k if isinstance(k, str) and k == "protocol" else k,
@@ -95,32 +102,69 @@ def evaluate(
     if not len(queries.ids) or not len(database.ids):
         first = next(iter(encoded.unreadable.values()), "there are none")
         raise BitseekError(f"no queries or no database of {data.name} could be read; the first: {first}")
-    levels, relevances, counts = {}, {}, {}
-    for level in data.levels:
-        relevance = data.relevance(queries.ids, database.ids, level)
-        if not relevance.known:
-            continue
-        relevances[level] = relevance
-        counts[level] = metrics.histograms(queries.codes, database.codes, relevance)
-        levels[level] = _measured(queries, database, relevance, counts[level], ranking, candidates, ternary, settings)
-    main = "medium" if "medium" in counts else next(iter(counts), None)
+    if ranking == "learned":
+        database = _learned(hasher, data, database)
+    relevances = {level: data.relevance(queries.ids, database.ids, level) for level in data.levels}
+    relevances = {level: relevance for level, relevance in relevances.items() if relevance.known}
+    how = How(ranking, candidates, ternary, radius, settings)
+    common: dict[str, Any] = {
+        "protocol": data,
+        "relevance": relevances,
+        "ranking": ranking,
+        "trained_queries": trained,
+        "adapted": adapt_batch_norm,
+        "own_split": own,
+        "unreadable": tuple(encoded.unreadable[i] for i in sorted(encoded.unreadable)),
+    }
+    *shorter, longest = (
+        _report(hasher.prefix(length), queries.prefix(length), database.prefix(length), how, common)
+        for length in lengths
+    )
+    return replace(longest, prefixes={report.bits: report for report in shorter})
+
+
+class How(NamedTuple):
+    """What is measured, and how."""
+
+    ranking: Ranking
+    candidates: int
+    ternary: float
+    radius: int
+    settings: dict[str, Any]
+
+
+def _report(hasher: Hasher, queries: Encoded, database: Encoded, how: How, common: dict[str, Any]) -> Report:
+    """The report of codes of one length, with what it has in common with those of other lengths."""
+    relevances: Mapping[str, Relevance] = common["relevance"]
+    counts = {
+        level: metrics.histograms(queries.codes, database.codes, relevance) for level, relevance in relevances.items()
+    }
+    main = counts.get("medium", next(iter(counts.values()), None))
+    labels = common["protocol"].pool.labels[database.ids]
     return Report(
-        levels=levels,
-        protocol=data,
+        levels={
+            level: _measured(queries, database, relevance, counts[level], how)
+            for level, relevance in relevances.items()
+        },
         queries=queries,
         database=database,
-        relevance=relevances,
         counts=counts,
-        ranking=ranking,
-        by_radius={} if main is None else _by_radius(counts[main], radius),
-        diagnostics=_diagnostics(hasher, database, data.pool.labels[database.ids], counts.get(main or "")),
-        trained_queries=trained,
-        adapted=adapt_batch_norm,
-        own_split=own,
+        by_radius={} if main is None else _by_radius(main, how.radius),
+        diagnostics=_diagnostics(hasher, database, labels, main),
         config=hasher.config,
         fingerprint=hasher.fingerprint,
-        unreadable=tuple(encoded.unreadable[i] for i in sorted(encoded.unreadable)),
+        **common,
     )
+
+
+def _lengths(hasher: Hasher, bits: Any) -> tuple[Hasher, tuple[int, ...]]:
+    """The hasher of the longest codes that are measured, and all lengths that are."""
+    if isinstance(bits, str):
+        if bits != "all":
+            raise BitseekError(f"the bits that are measured are a number, or 'all' for every length, got {bits!r}")
+        return hasher, hasher.lengths
+    hasher = hasher.prefix(whole_number(bits, "bits"))
+    return hasher, (hasher.bits,)
 
 
 # --- the split ------------------------------------------------------------------------------------------------------
@@ -166,6 +210,25 @@ def _trained_queries(hasher: Hasher, data: Protocol, allow: bool) -> float:
     return share
 
 
+def _learned(hasher: Hasher, data: Protocol, database: Encoded) -> Encoded:
+    """The database in the codes that the method of the hasher learned for its items, as ±1."""
+    if hasher.learned is None:
+        raise BitseekError(
+            f"{hasher!r} has no learned codes of its training items; some methods learn them, such as asymmetric-dsh: "
+            "leave out ranking='learned'"
+        )
+    items, codes = hasher.learned
+    wanted, order = data.pool.item_hashes(database.ids), np.argsort(items)
+    place = order[np.minimum(np.searchsorted(items, wanted, sorter=order), len(items) - 1)]
+    known = items[place] == wanted
+    if not known.all():
+        raise BitseekError(
+            f"only {known.sum()} of the {len(known)} items of the database of {data.name} are training items of this "
+            "hasher, and only those have learned codes; ranking='learned' is for databases that were trained on"
+        )
+    return Encoded(database.ids, codes[place].to_signs().astype(np.float32), database.unreadable)
+
+
 # --- the rankings ---------------------------------------------------------------------------------------------------
 
 
@@ -189,15 +252,12 @@ def _measured(
     database: Encoded,
     relevance: Relevance,
     counts: metrics.Histograms,
-    ranking: Ranking,
-    candidates: int,
-    ternary: float,
-    settings: dict[str, Any],
+    how: How,
 ) -> Retrieval:
-    if ranking != "hamming":
-        scores = _scores(queries, database, ranking, candidates, ternary)
-        return metrics.retrieval_by_scores(scores, relevance, **settings)
-    return metrics.measure(counts, **settings)
+    if how.ranking not in ("hamming", "learned"):
+        scores = _scores(queries, database, how.ranking, how.candidates, how.ternary)
+        return metrics.retrieval_by_scores(scores, relevance, **how.settings)
+    return metrics.measure(counts, **how.settings)
 
 
 def _scores(
@@ -255,7 +315,7 @@ def _diagnostics(
     elif counts is not None:
         distances = metrics.pair_distances(counts)
     accuracy = None
-    if hasher.codewords is not None and labels.any.any() and labels.classes == len(hasher.codewords):
+    if hasher.codewords is not None and labels.any.any() and hasher.codewords.shape == (labels.classes, codes.bits):
         accuracy = metrics.codeword_accuracy(codes, Codes.from_bits(hasher.codewords.cpu().numpy()), labels)
     return {
         "bit_imbalance": float(np.abs(metrics.bit_balance(codes) - 0.5).mean()),

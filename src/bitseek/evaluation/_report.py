@@ -2,20 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bitseek.data import Protocol
 from bitseek.metrics import Histograms, Interval, Relevance, Retrieval, plain
 from bitseek.runs import Encoded, RunConfig
 
-Ranking = Literal["hamming", "asymmetric", "reranked", "ternary"]
+Ranking = Literal["hamming", "asymmetric", "reranked", "ternary", "learned"]
 
 RANKINGS: Mapping[str, str] = {
     "hamming": "Hamming ranking",
     "asymmetric": "asymmetric ranking",
     "reranked": "re-ranked",
     "ternary": "ternary ranking",
+    "learned": "Hamming ranking of learned database codes",
 }
 
 
@@ -32,7 +33,8 @@ class Report:
         relevance: which of `database` are relevant to which of `queries`, for each level.
         counts: of the database by Hamming distance and relevance, for each level.
         ranking: `hamming`; `asymmetric` (the query's logits against codes); `reranked` (the nearest by Hamming
-            distance, ordered by that); `ternary` (bits near 0 abstain).
+            distance, ordered by that); `ternary` (bits near 0 abstain); `learned` (the database in the codes
+            that were learned for its items).
         by_radius: precision and recall within a radius, and their curve over all radii, by Hamming distance.
         diagnostics: balance and correlation of the bits, quantisation error, distances within and between classes.
         trained_queries: share of the queries that the hasher was trained on.
@@ -41,6 +43,7 @@ class Report:
         config: of the hasher's run.
         fingerprint: of the hasher.
         unreadable: messages of images that could not be decoded, and so were left out.
+        prefixes: of nested codes, the reports of the shorter lengths by their bits, ascending.
     """
 
     levels: Mapping[str, Retrieval]
@@ -58,6 +61,17 @@ class Report:
     config: RunConfig | None
     fingerprint: str
     unreadable: tuple[str, ...]
+    prefixes: Mapping[int, "Report"] = field(default_factory=dict)
+
+    @property
+    def bits(self) -> int:
+        """Length of the codes."""
+        return self.database.codes.bits
+
+    @property
+    def by_length(self) -> dict[int, "Report"]:
+        """The reports of all lengths by their bits, ascending; this one is the last."""
+        return {**self.prefixes, self.bits: self}
 
     @property
     def level(self) -> str | None:
@@ -115,26 +129,33 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the values of single items; a number that does not exist is null."""
-        levels = {name: {"figure": self.figure(name), **level.to_json()} for name, level in self.levels.items()}
-        interval = self.interval
         value: dict[str, Any] = plain(
             {
-                **(levels[self.level] if self.level is not None else {"mAP": None}),
-                "level": self.level,
-                "levels": levels,
+                **self._figures(),
                 "ranking": self.ranking,
-                "interval": interval and {"low": interval.low, "high": interval.high, "level": interval.level},
-                **self.by_radius,
-                "diagnostics": dict(self.diagnostics),
                 "protocol": self.protocol.describe(),
                 "trained_queries": self.trained_queries,
                 "adapted_batch_norm": self.adapted,
                 "own_split": self.own_split,
-                "fingerprint": self.fingerprint,
                 "unreadable": list(self.unreadable),
+                "prefixes": {str(bits): report._figures() for bits, report in self.prefixes.items()},
             }
         )
         return value
+
+    def _figures(self) -> dict[str, Any]:
+        """What differs between the lengths of nested codes."""
+        levels = {name: {"figure": self.figure(name), **level.to_json()} for name, level in self.levels.items()}
+        interval = self.interval
+        return {
+            **(levels[self.level] if self.level is not None else {"mAP": None}),
+            "level": self.level,
+            "levels": levels,
+            "interval": interval and {"low": interval.low, "high": interval.high, "level": interval.level},
+            **self.by_radius,
+            "diagnostics": dict(self.diagnostics),
+            "fingerprint": self.fingerprint,
+        }
 
 
 def figure_name(retrieval: Retrieval, ranking: Ranking = "hamming") -> str:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from bitseek.errors import BitseekError
 from bitseek.methods._base import Batch, Card, Method, Task, make_recipe
+from bitseek.methods._extended import make_method
+from bitseek.methods._recipe import HEAD_RECIPE as HEAD_RECIPE
 from bitseek.methods._recipe import Recipe
 from bitseek.methods.angular_dsh import AngularDSH
 from bitseek.methods.asymmetric_dsh import AsymmetricDSH
@@ -16,6 +18,7 @@ from bitseek.methods.daph import DAPH
 from bitseek.methods.dbdh import DBDH
 from bitseek.methods.dch import DCH
 from bitseek.methods.dfh import DFH
+from bitseek.methods.dhd import DHD
 from bitseek.methods.dhn import DHN
 from bitseek.methods.dnnh import DNNH, DNNHResNet
 from bitseek.methods.dpn import DPN
@@ -34,6 +37,7 @@ from bitseek.methods.itq import ITQ
 from bitseek.methods.jmlh import JMLH
 from bitseek.methods.lcdsh import LCDSH
 from bitseek.methods.lsh import LSH
+from bitseek.methods.mds import MDS
 from bitseek.methods.mihash import MIHash
 from bitseek.methods.orthohash import OrthoHash
 from bitseek.methods.pcah import PCAHash
@@ -42,11 +46,13 @@ from bitseek.methods.qsmih import QSMIH
 from bitseek.methods.relahash import RelaHash
 from bitseek.methods.sdh import SDH
 from bitseek.methods.sdhc import SDHC
+from bitseek.methods.shc import SHC
 from bitseek.methods.spectral import SpectralHashing
 from bitseek.methods.ssdh import SSDH
+from bitseek.methods.ssdh_unsupervised import SSDHUnsupervised
 from bitseek.methods.tbh import TBH
 
-__all__ = ["METHODS", "Batch", "Card", "Method", "Recipe", "Task", "make_recipe", "method_class"]
+__all__ = ["METHODS", "Batch", "Card", "Method", "Recipe", "Task", "make_method", "make_recipe", "method_class"]
 
 METHODS: Mapping[str, type[Method]] = {
     "orthohash": OrthoHash,
@@ -83,9 +89,13 @@ METHODS: Mapping[str, type[Method]] = {
     "cnnh": CNNH,
     "asymmetric-dsh": AsymmetricDSH,
     "hyp2": HyP2,
+    "mds": MDS,
+    "shc": SHC,
+    "dhd": DHD,
     "bihalf": BiHalf,
     "bihalf-unsupervised": BiHalfUnsupervised,
     "cibhash": CIBHash,
+    "ssdh-unsupervised": SSDHUnsupervised,
     "tbh": TBH,
     "lsh": LSH,
     "pcah": PCAHash,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bitseek.errors import BitseekError
 from bitseek.labels import Labels
-from bitseek.methods._recipe import Recipe
+from bitseek.methods._recipe import HEAD_RECIPE, Recipe, for_heads
 from bitseek.models import LinearHead
 
 
@@ -86,16 +86,21 @@ class Method(nn.Module):
     Attributes:
         card: its description.
         recipe_class: its hyper-parameters and their defaults.
+        head_recipe: what differs from `HEAD_RECIPE` where only its head is trained, on features that do not change.
         views: number of augmented views of each item in a batch.
         by_gradient: False for a method that is fitted on features in one go, by `fit`.
+        nests: whether the first bits can be a code in their own right: the loss asks for logits, not for the head's
+            layers, or each bit is found without those after it.
         head_class: makes the head, of D and K, unless `build_head` does.
         head: features → logits.
     """
 
     card: ClassVar[Card]
     recipe_class: ClassVar[type[Recipe]] = Recipe
-    views: ClassVar[int] = 1
+    head_recipe: ClassVar[Mapping[str, Any]] = for_heads()
+    views: int = 1
     by_gradient: ClassVar[bool] = True
+    nests: ClassVar[bool] = True
     head_class: ClassVar[type[nn.Module]] = LinearHead
     recipe: Any
     head: nn.Module
@@ -120,6 +125,37 @@ class Method(nn.Module):
     def build_head(cls, task: Task, recipe: Any) -> nn.Module:
         """The head with initial weights; a trained hasher needs nothing else of its method."""
         return cls.head_class(task.features, task.bits)
+
+    @classmethod
+    def lengths_of(cls, task: Task, recipe: Recipe) -> tuple[int, ...]:
+        """Lengths in bits of which the first so many are a code in their own right: ascending, the last is K."""
+        return recipe.nested(task.bits)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Those of this method: `(K,)` where its codes are not nested."""
+        return self.lengths_of(self.task, self.recipe)
+
+    @property
+    def augments(self) -> tuple[str, ...]:
+        """The augmentation of each view."""
+        return (self.recipe.augment,) * self.views
+
+    @property
+    def prepares(self) -> bool:
+        """Whether training calls `prepare`, for which it must compute the features of all training items once."""
+        return False
+
+    def prepare(self, features: Tensor, labels: Tensor, index: Tensor) -> None:
+        """Look at the training items as they are before the first step, without gradients.
+
+        It may change buffers and parameters only: a run that is resumed does not call it again.
+
+        Args:
+            features: (n, D) float, without augmentation, the backbone in evaluation mode.
+            labels: (n, C) float, multi-hot.
+            index: (n,) int64, number of each item in the training set; items that cannot be read are missing.
+        """
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The weighted terms of the loss by name; training minimises their sum."""
@@ -166,10 +202,17 @@ class Method(nn.Module):
         return None
 
 
-def make_recipe(cls: type[Method], values: Mapping[str, Any]) -> Recipe:
+def make_recipe(cls: type[Method], values: Mapping[str, Any], *, frozen: bool = False) -> Recipe:
     """The recipe of a method with some values changed; text is read as the type of its field.
+
+    Args:
+        cls: the method.
+        values: hyper-parameters that differ from the defaults.
+        frozen: whether only a head is trained, on features that do not change: then `HEAD_RECIPE` with the method's
+            own `head_recipe` are the defaults. The published recipe is that of a whole network.
 
     Raises:
         BitseekError: an unknown hyper-parameter, or a value that is not allowed; it says which, and what is allowed.
     """
-    return cls.recipe_class(**values)
+    defaults = {**HEAD_RECIPE, **cls.head_recipe} if frozen and cls.by_gradient else {}
+    return cls.recipe_class(**{**defaults, **values})

@@ -79,6 +79,17 @@ def unit_vectors(logits: Tensor) -> Tensor:
     return torch.where(squares > 0, logits / norm, 0.0)
 
 
+def self_distillation(teacher: Tensor, student: Tensor) -> Tensor:
+    """1 − cos(tanh u, tanh w), mean over the items: a second view learns the code of the first.
+
+    Args:
+        teacher: (b, K) float, u; no gradient goes to it.
+        student: (b, K) float, w.
+    """
+    cosines = (unit_vectors(teacher.tanh()).detach() * unit_vectors(student.tanh())).sum(dim=1)
+    return (1 - cosines).mean()
+
+
 def magnitude_error(values: Tensor, power: float = 1.0) -> Tensor:
     """Mean over all entries of | |u| − 1 |^power."""
     return (values.abs() - 1).abs().pow(power).mean()

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bitseek.codebooks import make_codebook
 from bitseek.methods._base import Batch, Method, Task
-from bitseek.methods._recipe import Recipe
+from bitseek.methods._recipe import Recipe, Zeta
 
 
 @dataclass(frozen=True)
@@ -134,3 +135,26 @@ def squared_distances(codes: Tensor, others: Tensor) -> Tensor:
 def pair_entropy(logit: Tensor, similar: Tensor) -> Tensor:
     """log(1 + e^θ) − s θ: minus the log-likelihood of s under P(s = 1) = σ(θ); finite for every finite θ."""
     return F.softplus(logit) - similar * logit
+
+
+def hinge_of_strangers(units: Tensor, labels: Tensor, zeta: float) -> Tensor:
+    """max(cos − ζ, 0), mean over the pairs of items that have more than one class each and none in common; 0 if none.
+
+    Xu et al., "HyP² Loss", ACM Multimedia 2022: proxies of the classes alone leave such items where they mix.
+
+    Args:
+        units: (b, K) float of length 1.
+        labels: (b, C) multi-hot.
+        zeta: ζ.
+    """
+    pairs = batch_pairs(units, labels)
+    several = (labels.sum(dim=1) > 1).to(units)
+    strangers = pairs.counted * (1 - pairs.similar) * several.unsqueeze(1) * several
+    return (strangers * F.relu(pairs.inner_products() - zeta)).sum() / strangers.sum().clamp(min=1)
+
+
+def reachable_cosine(classes: int, bits: int, zeta: Zeta = "spread") -> float:
+    """ζ; `spread` for 1 − 2 d / K, d the minimum distance of this codebook: a cosine that C codes can have at once."""
+    if zeta != "spread":
+        return zeta
+    return 1 - 2 * make_codebook("spread", classes, bits).minimum_distance / bits

@@ -35,6 +35,7 @@ class Projection(Method):
     """A method that fits such a head; before that it is all zero."""
 
     by_gradient = False
+    nests = False
     head_class = ProjectionHead
     head: ProjectionHead
 

@@ -1,6 +1,7 @@
 """Recipes: the hyper-parameters of a method, their ranges, and the published values as defaults."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -17,10 +18,11 @@ from pydantic import (
 
 from bitseek._values import Value
 from bitseek.codebooks import ALIASES, CODEBOOKS
+from bitseek.errors import BitseekError
 
 T = TypeVar("T")
 
-Augment = Literal["none", "flip", "crop", "resized-crop", "jitter", "views"]
+Augment = Literal["none", "flip", "crop", "resized-crop", "jitter", "views", "weak-views"]
 Optimiser = Literal["adam", "sgd", "rmsprop"]
 
 BatchSize = Annotated[int, Field(ge=2)]
@@ -45,7 +47,13 @@ def _codebook_name(name: str) -> str:
     return ALIASES.get(name, name)
 
 
+def _ascending(lengths: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(set(lengths)))
+
+
 Shares = Annotated[tuple[Share, ...], BeforeValidator(_as_tuple)]
+Zeta = Annotated[float, Field(ge=-1, le=1)] | Literal["spread"]
+Lengths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_as_tuple), AfterValidator(_ascending)]
 CodebookName = Annotated[str, AfterValidator(_codebook_name)]
 
 
@@ -77,7 +85,39 @@ class Recipe(Value):
     augment: Augment = "flip"
     """Augmentation of training images: `none`, `flip`, `crop` (random crop and flip), `resized-crop` (random scale,
     ratio and flip), `jitter` (flip, brightness and contrast by 5 %), `views` (the strong augmentation of
-    contrastive learning)."""
+    contrastive learning), `weak-views` (the same changes, each half as often)."""
+
+    lengths: Lengths = ()
+    """Nested codes: for each of these lengths, in bits, the first so many bits are trained to be a code in their own
+    right (NHL); empty (`none`) for one length. The whole code is one of them whether it is named or not."""
+
+    length_distillation: NonNegativeFloat = 0.0
+    """λ of nested codes: each length learns the cosines between the items of a batch from the next longer one."""
+    length_weights: Literal["equal", "dominance"] = "equal"
+    """Of nested codes: `equal`, or `dominance`: a longer one counts less where it pulls against a shorter one."""
+    second_view: NonNegativeFloat = 0.0
+    """Weight of 1 − cos between the code of an image and that of a second, strongly changed view, which learns from
+    the first (DHD)."""
+    second_augment: Augment = "views"
+    """Augmentation of that view."""
+    strangers: NonNegativeFloat = 0.0
+    """β, weight of max(cos − ζ, 0) for pairs of items with several classes each and none in common (HyP²)."""
+    zeta: Zeta = "spread"
+    """ζ, the cosine below which nothing is pushed apart; `spread` for that of the two nearest codewords of the codebook
+    of this name, 1 − 2 d / K."""
+
+    def nested(self, bits: int) -> tuple[int, ...]:
+        """All lengths of nested codes of K bits, ascending, the last is K; `(K,)` for codes that are not nested.
+
+        Raises:
+            BitseekError: one of them is longer than K.
+        """
+        if max(self.lengths, default=0) > bits:
+            raise BitseekError(
+                f"lengths={self.lengths} of nested codes are prefixes of a code of {bits} bits; "
+                f"{self.lengths[-1]} is longer: take more bits or leave it out"
+            )
+        return (*(length for length in self.lengths if length < bits), bits)
 
     @field_validator("*", mode="wrap")
     @classmethod
@@ -95,3 +135,23 @@ class Recipe(Value):
         parent: Any = cls.__bases__[0]
         for name, field in cls.model_fields.items():
             field.description = field.description or parent.model_fields.get(name, field).description
+
+
+def for_heads(**values: Any) -> Mapping[str, Any]:
+    """Hyper-parameters of a head on features that do not change: what a method has as its `head_recipe`."""
+    return MappingProxyType(values)
+
+
+HEAD_RECIPE = for_heads(
+    epochs=30,
+    batch_size=256,
+    optimiser="adam",
+    lr=1e-3,
+    weight_decay=5e-4,
+    drop_at=(0.8,),
+    drop_by=0.1,
+    augment="none",
+)
+"""Defaults where only a head is trained, on features that do not change, whatever the method; a method may have others
+of its own (`Method.head_recipe`). A single layer bears a higher rate than a network and is done in fewer epochs, and
+small batches only cost time. docs/auto.md says on what they were chosen."""

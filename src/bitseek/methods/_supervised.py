@@ -1,19 +1,30 @@
 """Bases of the methods that learn from classes: against fixed codewords, or with a classifier."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from bitseek.codebooks import make_codebook
+from bitseek.errors import BitseekError
 from bitseek.methods._base import Batch, Method, Task
-from bitseek.methods._losses import softmax_cross_entropy
+from bitseek.methods._losses import softmax_cross_entropy, unit_vectors
 from bitseek.methods._recipe import CodebookName, Recipe
+
+ROWS = 4096
+"""Items whose logits are computed at a time."""
+MOST_ASSIGNED = 10_000
+"""Classes whose codewords can be assigned: the table is C × C, and the time grows with the cube of C."""
 
 
 class CodebookRecipe(Recipe):
-    """Adds the name of a codebook."""
+    """Adds the name of a codebook, and which class gets which codeword."""
 
     codebook: CodebookName = "bernoulli"
     """Name of the codebook of the codewords; see `bitseek codebooks`."""
+    assignment: Literal["drawn", "nearest"] = "drawn"
+    """Which class gets which codeword: `drawn` at random, or `nearest`: before the first step, so that the codewords
+    are together as near as possible to where the logits of their classes already are (the Hungarian method)."""
 
 
 class CodebookMethod(Method):
@@ -30,6 +41,17 @@ class CodebookMethod(Method):
         """(C, K) ±1."""
         return self.book
 
+    @property
+    def prepares(self) -> bool:
+        """Where the codewords are assigned."""
+        return bool(self.recipe.assignment == "nearest")
+
+    def prepare(self, features: Tensor, labels: Tensor, index: Tensor) -> None:
+        """Give each class its codeword, by the untrained head."""
+        if self.recipe.assignment == "nearest":
+            means = class_means(unit_vectors(logits_before(self, features)), labels)
+            self.book.copy_(self.book[nearest_assignment(means, self.book)])
+
 
 class ClassifierMethod(Method):
     """A method with a linear classifier on the codes, learnt with the head."""
@@ -45,3 +67,43 @@ class ClassifierMethod(Method):
     def classify(self, codes: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of the classes of (b, K) codes; for several classes of an item the target is y / Σ y."""
         return softmax_cross_entropy(self.classifier(codes), batch.labels)
+
+
+@torch.no_grad()
+def logits_before(method: Method, features: Tensor) -> Tensor:
+    """(n, D) features → (n, K) logits of the head as it is, in evaluation mode."""
+    training = method.head.training
+    method.head.eval()
+    logits = torch.cat([method.head(part)[:, : method.task.bits] for part in features.split(ROWS)])
+    method.head.train(training)
+    return logits
+
+
+def class_means(vectors: Tensor, labels: Tensor) -> Tensor:
+    """Mean of the (n, K) vectors of the items of each class, (C, K); 0 for a class without items."""
+    labels = labels.to(vectors)
+    return labels.T @ vectors / labels.sum(dim=0).clamp(min=1).unsqueeze(1)
+
+
+def nearest_assignment(means: Tensor, codewords: Tensor) -> Tensor:
+    """The number of the codeword of each class, (C,) int64, all different, for which Σ_c m_c · o_π(c) is largest.
+
+    What all class means have in common plays no part: it adds the same to every assignment. (Kuhn, "The Hungarian
+    method for the assignment problem", 1955; before training it is used in a released branch of OrthoHash.)
+
+    Args:
+        means: (C, K) float, m.
+        codewords: (C, K) ±1, o.
+
+    Raises:
+        BitseekError: more than 10,000 classes.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    if len(means) > MOST_ASSIGNED:
+        raise BitseekError(
+            f"assignment='nearest' compares every class with every codeword, for {MOST_ASSIGNED} classes at most; "
+            f"there are {len(means)}: take assignment='drawn'"
+        )
+    products = (means.double() @ codewords.double().T).cpu().numpy()
+    return torch.from_numpy(linear_sum_assignment(products, maximize=True)[1]).to(codewords.device)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bitseek.codes import signs
 from bitseek.methods._base import Batch, Card, Method, Task
 from bitseek.methods._losses import straight_through
-from bitseek.methods._recipe import Augment, BatchSize, DropoutShare, Recipe, Shares
+from bitseek.methods._recipe import Augment, BatchSize, DropoutShare, Recipe, Shares, for_heads
 
 
 class CIBHashRecipe(Recipe):
@@ -51,6 +51,7 @@ class CIBHash(Method):
         idea="the same code for two views of an image, another one for other images",
     )
     recipe_class = CIBHashRecipe
+    head_recipe = for_heads(hidden=256, lr=3e-3)
     recipe: CIBHashRecipe
     views = 2
 

@@ -14,7 +14,7 @@ from bitseek.codes import signs
 from bitseek.methods._base import Batch, Card, Task
 from bitseek.methods._losses import magnitude_error
 from bitseek.methods._pairs import batch_pairs, pair_entropy
-from bitseek.methods._recipe import Augment, BatchSize, CodebookName, DropoutShare, Recipe, Share, Shares
+from bitseek.methods._recipe import Augment, BatchSize, CodebookName, DropoutShare, Recipe, Share, Shares, for_heads
 from bitseek.methods._supervised import CodebookMethod, CodebookRecipe
 
 
@@ -65,6 +65,7 @@ class CSQ(CodebookMethod):
         idea="each bit is a binary classification: the bit of the Hadamard centre of the item's classes",
     )
     recipe_class = CSQRecipe
+    head_recipe = for_heads(hidden_layers=0, dropout=0.0)
     recipe: CSQRecipe
     filling: Tensor
 

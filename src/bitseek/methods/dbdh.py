@@ -16,7 +16,12 @@ from bitseek.methods._recipe import BatchSize, Optimiser, Shares
 
 
 class DBDHRecipe(PairRecipe):
-    """The optimiser of the common PyTorch re-implementation, whose rate falls after every 50 epochs."""
+    """The optimiser of the common PyTorch re-implementation, whose rate falls after every 50 epochs.
+
+    It pairs each item with the last code of every training item (`memory=true`). At a rate above its 1e-5, as from
+    scratch, all items then flee from what all of them were a while ago, turn round together and keep one code: on small
+    digits with Adam at 1e-3 the mAP is .10, and .94 with the pairs of the batch.
+    """
 
     codes: Literal["signs", "clipped"] = "signs"
     """`signs`: the likelihood is that of sign u, whose gradient is that of u clipped to [−1, 1], the paper's discrete
@@ -26,7 +31,6 @@ class DBDHRecipe(PairRecipe):
     balance_over: Literal["items", "bits"] = "items"
     """`items`: each bit is +1 for half of the items of a batch; `bits`: each item has as many +1 as −1, as in the
     re-implementation."""
-    memory: bool = True
     epochs: PositiveInt = 150
     batch_size: BatchSize = 128
     optimiser: Optimiser = "rmsprop"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bitseek.methods._base import Batch, Card
 from bitseek.methods._pairs import PairMethod, PairRecipe, pair_entropy
-from bitseek.methods._recipe import BatchSize, Optimiser
+from bitseek.methods._recipe import BatchSize, Optimiser, for_heads
 
 
 class DHNRecipe(PairRecipe):
@@ -48,6 +48,7 @@ class DHN(PairMethod):
         idea="pairwise cross-entropy on tanh codes, with a log-cosh pull of every output to ±1",
     )
     recipe_class = DHNRecipe
+    head_recipe = for_heads(scale=0.1, lr=3e-3)
     recipe: DHNRecipe
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bitseek.labels import Labels
 from bitseek.methods._base import Batch, Card, Method, Task
 from bitseek.methods._pairs import squared_distances
-from bitseek.methods._recipe import Augment, BatchSize, Optimiser, OrNone, Recipe, Shares
+from bitseek.methods._recipe import Augment, BatchSize, Optimiser, OrNone, Recipe, Shares, for_heads
 from bitseek.methods._samplers import classes_by_images, drawn_triplets
 from bitseek.methods._triplets import batch_triplets
 
@@ -79,6 +79,7 @@ class DNNH(Method):
         idea="a triplet ranking loss, each bit computed from its own slice of the features",
     )
     recipe_class = DNNHRecipe
+    head_recipe = for_heads(slice_length=10, lr=3e-4)
     recipe: DNNHRecipe
 
     @classmethod
@@ -140,6 +141,7 @@ class DNNHResNet(Method):
         idea="DNNH on a pre-trained network with tanh codes: all triplets of batches of some images of some classes",
     )
     recipe_class = DNNHResNetRecipe
+    head_recipe = for_heads(batch_size=80, lr=3e-4)
     recipe: DNNHResNetRecipe
     head_class = nn.Linear
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from bitseek.codes import signs
 from bitseek.methods._base import Batch, Card, Method, Task
 from bitseek.methods._discrete import descend_by_bit
-from bitseek.methods._pairs import MemoryBank, pair_entropy
+from bitseek.methods._pairs import MemoryBank, batch_pairs, pair_entropy
 from bitseek.methods._recipe import BatchSize, Optimiser, Recipe
 
 
@@ -23,6 +23,9 @@ class DSDHRecipe(Recipe):
     """ν, weight of ‖W‖² there."""
     quantisation: PositiveFloat = 55.0
     """η, weight of ‖B − U‖²."""
+    memory: bool = True
+    """Pair each item of the batch with the last logits of every training item, or only with its batch, which at rates
+    well above 1e-5 keeps more of the codes apart: all items flee from what all of them were before, and together."""
     sweeps: PositiveInt = 10
     """Times that W and all bits of the codes are solved for before an epoch."""
     epochs: PositiveInt = 150
@@ -64,7 +67,8 @@ class DSDH(Method):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Minus the log-likelihood of the pairs, and the distance from the codes."""
-        pairs = self.bank.pairs(batch.logits, batch)
+        remembered = self.bank.pairs(batch.logits, batch)  # the codes are solved for from the bank in any case
+        pairs = remembered if self.recipe.memory else batch_pairs(batch.logits, batch.labels)
         entropy = pair_entropy(pairs.inner_products() / 2, pairs.similar)
         solved = self.codes[batch.index].to(batch.logits)
         codes = torch.where(solved == 0, signs(batch.logits), solved)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bitseek.methods._base import Batch, Card, Method
 from bitseek.methods._losses import distance_to_signs
-from bitseek.methods._recipe import BatchSize, Optimiser, OrNone, Recipe
+from bitseek.methods._recipe import BatchSize, Optimiser, OrNone, Recipe, for_heads
 from bitseek.methods._triplets import batch_triplets
 
 
@@ -53,6 +53,7 @@ class DTSH(Method):
         idea="the likelihood that an item is closer to one of its class than to one of another, by a margin",
     )
     recipe_class = DTSHRecipe
+    head_recipe = for_heads(batch_size=64, lr=3e-4)
     recipe: DTSHRecipe
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

@@ -4,28 +4,25 @@ Xu, Chai, Xu, Yuan, Fan, Wang, "HyP² Loss: Beyond Hypersphere Metric Space for 
 Multimedia 2022.
 """
 
-from typing import Annotated, Literal
-
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
-from bitseek.codebooks import make_codebook
 from bitseek.methods._base import Batch, Card, Method, Task
 from bitseek.methods._losses import unit_vectors
-from bitseek.methods._pairs import batch_pairs
+from bitseek.methods._pairs import hinge_of_strangers, reachable_cosine
 from bitseek.methods._recipe import BatchSize, Optimiser, Recipe, Share, Shares
 
 
 class HyP2Recipe(Recipe):
-    """The settings of the released code with AlexNet; it has twice the rate for the proxies."""
+    """The settings of the released code with AlexNet; it has twice the rate for the proxies.
+
+    Its ζ comes from a table of linear codes, whose minimum distance is no larger than that of `spread`.
+    """
 
     beta: NonNegativeFloat = 0.5
-    """β, weight of the pairs."""
-    zeta: Annotated[float, Field(ge=-1, le=1)] | Literal["spread"] = "spread"
-    """ζ, the cosine below which other classes cost nothing; `spread` for that of the two nearest codewords of the
-    codebook of this name, 1 − 2 d / K. (The released code has a table of linear codes, whose d is no larger.)"""
+    """β, weight of the pairs. (`strangers` is the same term for any other method.)"""
     batch_size: BatchSize = 100
     optimiser: Optimiser = "sgd"
     lr: PositiveFloat = 0.01
@@ -58,24 +55,15 @@ class HyP2(Method):
         super().__init__(task, recipe)
         std = (2 / task.classes) ** 0.5  # the proxies are normalised: it only sets how fast they turn
         self.proxies = nn.Parameter(std * torch.randn(task.classes, task.bits))
-        self.zeta = self.recipe.zeta if self.recipe.zeta != "spread" else reachable_cosine(task.classes, task.bits)
+        self.zeta = reachable_cosine(task.classes, task.bits, self.recipe.zeta)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The two terms of the proxies, and that of the pairs."""
         units, labels = unit_vectors(batch.logits), batch.labels
         cosines = units @ unit_vectors(self.proxies).T
         hinge = F.relu(cosines - self.zeta)
-        pairs = batch_pairs(units, labels)
-        several = (labels.sum(dim=1) > 1).to(units)
-        strangers = pairs.counted * (1 - pairs.similar) * several.unsqueeze(1) * several
-        apart = (strangers * F.relu(pairs.inner_products() - self.zeta)).sum() / strangers.sum().clamp(min=1)
         return {
             "own": (labels * (1 - cosines)).sum() / labels.sum().clamp(min=1),
             "other": ((1 - labels) * hinge).sum() / (1 - labels).sum().clamp(min=1),
-            "pairs": self.recipe.beta * apart,
+            "pairs": self.recipe.beta * hinge_of_strangers(units, labels, self.zeta),
         }
-
-
-def reachable_cosine(classes: int, bits: int) -> float:
-    """1 − 2 d / K for the minimum distance d of the codebook `spread`: C codes of K bits can have no larger cosine."""
-    return 1 - 2 * make_codebook("spread", classes, bits).minimum_distance / bits

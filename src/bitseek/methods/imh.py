@@ -70,6 +70,7 @@ class IMH(Method):
     recipe_class = IMHRecipe
     recipe: IMHRecipe
     by_gradient = False
+    nests = False
     head: InductiveHead
 
     @classmethod

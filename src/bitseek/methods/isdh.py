@@ -13,8 +13,9 @@ from bitseek.methods.idhn import IDHN, IDHNRecipe
 
 
 class ISDHRecipe(IDHNRecipe):
-    """The settings of the common PyTorch re-implementation."""
+    """The settings of the released code."""
 
+    backbone_lr: NonNegativeFloat = 0.001
     gamma: NonNegativeFloat = 10.0
     """γ, weight of the pairs that share all of their classes or none."""
 
@@ -22,9 +23,9 @@ class ISDHRecipe(IDHNRecipe):
 class ISDH(IDHN):
     """The loss of pairs with the soft similarity r_ij = cos(y_i, y_j) in [0, 1], on v = u / (1 + |u|).
 
-    Pairs that share all of their classes (r = 1) or none (r = 0) have γ (log(1 + e^θ) − r θ) with θ = ½ v_i · v_j, all
-    others (r − σ(θ))². To the mean over all pairs comes λ mean ||v| − 1|. Where items have one class each no pair is of
-    the second kind.
+    Pairs that share all of their classes (r = 1) or none (r = 0) have γ (log(1 + e^θ) − r θ) with θ = 5 / K v_i · v_j,
+    all others (r − σ(θ))². To the mean over all pairs comes λ mean ||v| − 1|. Where items have one class each no pair
+    is of the second kind.
     """
 
     card = Card(
@@ -44,4 +45,4 @@ class ISDH(IDHN):
 
     def some_shared(self, pairs: Pairs, share: Tensor) -> Tensor:
         """The squared difference of the probability and the share of common classes, (b, n)."""
-        return (share - (self.recipe.scale * pairs.inner_products()).sigmoid()).square()
+        return (share - (self.scale * pairs.inner_products()).sigmoid()).square()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bitseek.methods._base import Batch, Card
 from bitseek.methods._losses import random_bits
-from bitseek.methods._recipe import BatchSize, Recipe
+from bitseek.methods._recipe import BatchSize, Recipe, for_heads
 from bitseek.methods._supervised import ClassifierMethod
 
 
@@ -44,6 +44,7 @@ class JMLH(ClassifierMethod):
         idea="a classifier behind random bits, whose information is kept small",
     )
     recipe_class = JMLHRecipe
+    head_recipe = for_heads(kl=0.0)
     recipe: JMLHRecipe
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

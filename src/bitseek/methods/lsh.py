@@ -25,6 +25,7 @@ class LSH(Projection):
         head="centred random projection",
         idea="the signs of random projections differ as the angle does",
     )
+    nests = True
 
     def fit(self, features: Tensor, labels: Tensor) -> None:
         """Take the mean, and draw the directions from the seed of the task."""

@@ -5,23 +5,29 @@ Information", ICCV 2017.
 """
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
-from torch import Tensor
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
 
-from bitseek.methods._base import Batch, Card
+from bitseek.methods._base import Batch, Card, Task
 from bitseek.methods._pairs import PairMethod, PairRecipe
-from bitseek.methods._recipe import BatchSize, Optimiser, OrNone
+from bitseek.methods._recipe import BatchSize, Optimiser, OrNone, Share, Shares
+from bitseek.models import LinearHead
 
 
 class MIHashRecipe(PairRecipe):
-    """A histogram of 16 bins, and a batch that fills them."""
+    """The settings of the released code, whose rate is halved after every 10 of 50 epochs."""
 
-    bins: OrNone[PositiveInt] = 16
-    """Number of intervals into which the distances 0 … K are cut; `none` for one a bit."""
+    bins: OrNone[PositiveInt] = None
+    """Number of intervals into which the distances 0 … K are cut; by default one for every two bits."""
     scale: PositiveFloat = 1.0
     """Of the logits: v = tanh(scale · u / 2)."""
-    optimiser: Optimiser = "adam"
+    epochs: PositiveInt = 50
     batch_size: BatchSize = 256
+    optimiser: Optimiser = "sgd"
+    lr: PositiveFloat = 0.1
+    backbone_lr: NonNegativeFloat = 0.01
+    drop_at: Shares = (0.2, 0.4, 0.6, 0.8)
+    drop_by: Share = 0.5
 
 
 class MIHash(PairMethod):
@@ -30,7 +36,8 @@ class MIHash(PairMethod):
     D = ½ (K − v_i · v_j) with v = tanh(½ u), between 0 and K. Its distribution given S = 1 or S = 0 is a histogram over
     the other items of the batch: each distance is shared between the two nodes beside it, linearly (§3.3), so that the
     histogram has a gradient. I = H(D) − p₁ H(D | S = 1) − p₀ H(D | S = 0) in nats is 0 for an item with others of one
-    kind only, and at most H(S).
+    kind only, and at most H(S). At logits of 0 the gradient vanishes: the head therefore starts from the released
+    code's weights, N(0, 2 / D), and biases, N(0, 2 / K).
 
     (cisip-FIRe minimises I, the contrary of what is meant; it counts an item as a negative of its own, at distance 0;
     and its 16 nodes stop one interval short of K, where distances are lost.)
@@ -47,12 +54,20 @@ class MIHash(PairMethod):
     recipe_class = MIHashRecipe
     recipe: MIHashRecipe
 
+    @classmethod
+    def build_head(cls, task: Task, recipe: MIHashRecipe) -> LinearHead:
+        """Linear, with larger weights and random biases."""
+        head = LinearHead(task.features, task.bits)
+        nn.init.normal_(head.weight, std=(2 / task.features) ** 0.5)
+        nn.init.normal_(head.bias, std=(2 / task.bits) ** 0.5)
+        return head
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Minus the mutual information."""
         pairs = self.pairs((self.recipe.scale * batch.logits / 2).tanh(), batch)
         counted = pairs.counted if self.bank else pairs.counted + pairs.counted.T  # of each item, all others
         distance = (1 - pairs.inner_products() / self.task.bits) / 2
-        nodes = soft_histogram(distance, self.recipe.bins or self.task.bits)
+        nodes = soft_histogram(distance, self.recipe.bins or -(-self.task.bits // 2))
         near = (nodes * (pairs.similar * counted).unsqueeze(2)).sum(dim=1)
         far = (nodes * ((1 - pairs.similar) * counted).unsqueeze(2)).sum(dim=1)
         total = counted.sum(dim=1).clamp(min=1)

@@ -14,7 +14,7 @@ from torch import Tensor
 from bitseek.codes import signs
 from bitseek.methods._base import Batch, Card
 from bitseek.methods._losses import distance_to_signs, softmax_cross_entropy, with_margin
-from bitseek.methods._recipe import Augment
+from bitseek.methods._recipe import Augment, for_heads
 from bitseek.methods._supervised import CodebookMethod, CodebookRecipe
 from bitseek.models import BatchNormHead
 
@@ -55,6 +55,7 @@ class OrthoHash(CodebookMethod):
         idea="one cosine loss against fixed binary codewords; batch norm balances the bits",
     )
     recipe_class = OrthoHashRecipe
+    head_recipe = for_heads(lr=3e-2)
     recipe: OrthoHashRecipe
     head_class = BatchNormHead
 

@@ -20,6 +20,7 @@ class PCAHash(PrincipalProjection):
         head="centred projection on principal components",
         idea="the signs of the directions of largest variance",
     )
+    nests = True
 
     def fit(self, features: Tensor, labels: Tensor) -> None:
         """Principal components of the features."""

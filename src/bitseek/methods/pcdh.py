@@ -55,6 +55,7 @@ class PCDH(ClassifierMethod):
     recipe_class = PCDHRecipe
     recipe: PCDHRecipe
     head: nn.Sequential
+    nests = False
 
     @classmethod
     def build_head(cls, task: Task, recipe: PCDHRecipe) -> nn.Sequential:

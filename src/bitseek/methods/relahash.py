@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bitseek.methods._base import Batch, Card, Task
 from bitseek.methods._losses import softmax_cross_entropy
-from bitseek.methods._recipe import Augment, BatchSize, CodebookName, Recipe
+from bitseek.methods._recipe import Augment, BatchSize, CodebookName, Recipe, for_heads
 from bitseek.methods._supervised import CodebookMethod, CodebookRecipe
 from bitseek.models import BatchNormHead
 
@@ -61,6 +61,7 @@ class RelaHash(CodebookMethod):
         idea="scores against codewords after the whole batch is centred and scaled at once",
     )
     recipe_class = RelaHashRecipe
+    head_recipe = for_heads(lr=1e-2)
     recipe: RelaHashRecipe
     head_class = BatchNormHead
     running_centre: Tensor

@@ -51,6 +51,7 @@ class SDH(PairMethod):
     )
     recipe_class = SDHRecipe
     recipe: SDHRecipe
+    nests = False
     head: LinearHead
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

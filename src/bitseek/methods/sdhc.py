@@ -49,6 +49,7 @@ class SDHC(ClassifierMethod):
     )
     recipe_class = SDHCRecipe
     recipe: SDHCRecipe
+    nests = False
     head: LinearHead
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

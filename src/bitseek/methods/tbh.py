@@ -56,6 +56,7 @@ class TBH(Method):
     recipe_class = TBHRecipe
     recipe: TBHRecipe
     head: nn.Sequential
+    nests = False
 
     def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
         super().__init__(task, recipe)

@@ -54,17 +54,19 @@ def augment(
 
     Args:
         images: squares of `Preprocess.resized`, or small pictures of any size, which are enlarged after.
-        kind: `none`, `flip`, `crop`, `resized-crop`, `jitter` or `views`; see `Recipe.augment`.
+        kind: `none`, `flip`, `crop`, `resized-crop`, `jitter`, `views` or `weak-views`; see `Recipe.augment`.
         preprocess: of the backbone.
         draws: random numbers for these images.
         mirror: whether images may be flipped.
     """
+    often = 0.5 if kind == "weak-views" else 1.0
     if mirror and kind != "none":
-        images = flip(images, draws)
-    if kind in ("resized-crop", "views"):
-        pixels = random_resized_crop(images, preprocess.size, 0.08 if kind == "resized-crop" else 0.5, draws)
-        if kind == "views":
-            pixels = blur(colour_jitter(pixels, draws), draws)
+        images = flip(images, draws, often)
+    if kind in ("resized-crop", "views", "weak-views"):
+        smallest = 0.08 if kind == "resized-crop" else 0.5
+        pixels = random_resized_crop(images, preprocess.size, smallest, draws, often)
+        if kind != "resized-crop":
+            pixels = blur(colour_jitter(pixels, draws, often), draws, often)
         return normalise(pixels, preprocess)
     if kind == "crop":
         images = random_crop(images, preprocess, draws)
@@ -75,9 +77,10 @@ def augment(
     return normalise(pixels, preprocess)
 
 
-def flip(images: Tensor, draws: Draws) -> Tensor:
-    """Left and right exchanged in half of the images."""
-    return torch.where(draws.chance(0.5).view(-1, 1, 1, 1).to(images.device), TF.horizontal_flip(images), images)
+def flip(images: Tensor, draws: Draws, often: float = 1.0) -> Tensor:
+    """Left and right exchanged in half of the images, or `often` times as many."""
+    turned = draws.chance(0.5 * often).view(-1, 1, 1, 1).to(images.device)
+    return torch.where(turned, TF.horizontal_flip(images), images)
 
 
 def random_crop(images: Tensor, preprocess: Preprocess, draws: Draws) -> Tensor:
@@ -96,8 +99,10 @@ def random_crop(images: Tensor, preprocess: Preprocess, draws: Draws) -> Tensor:
     return torch.stack(cut)
 
 
-def random_resized_crop(images: Tensor, size: int, smallest: float, draws: Draws) -> Tensor:
+def random_resized_crop(images: Tensor, size: int, smallest: float, draws: Draws, often: float = 1.0) -> Tensor:
     """A box of random area (from `smallest` to 1 of the image) and ratio (3/4 … 4/3), resized to `size`.
+
+    The share `often` of the images is cut, the others are only resized.
 
     Returns:
         (b, 3, size, size) float, 0 … 255.
@@ -105,6 +110,9 @@ def random_resized_crop(images: Tensor, size: int, smallest: float, draws: Draws
     size_drawn, ratio_drawn, x_drawn, y_drawn = draws.rand(4).unbind(1)
     area = smallest + (1 - smallest) * size_drawn
     ratio = torch.exp((2 * ratio_drawn - 1) * math.log(4 / 3))
+    if often < 1:
+        cut = draws.chance(often)
+        area, ratio = area.where(cut, 1.0), ratio.where(cut, 1.0)
     width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
     x, y = (2 * x_drawn - 1) * (1 - width), (2 * y_drawn - 1) * (1 - height)
     zero = torch.zeros_like(x)
@@ -113,22 +121,22 @@ def random_resized_crop(images: Tensor, size: int, smallest: float, draws: Draws
     return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
-def colour_jitter(pixels: Tensor, draws: Draws) -> Tensor:
+def colour_jitter(pixels: Tensor, draws: Draws, often: float = 1.0) -> Tensor:
     """Brightness, contrast, saturation (by up to 40 %) and hue (10 % of the circle) in 70 % of the images.
 
-    Then 20 % lose all colour. Hue turns the colours around the axis of grey.
+    Then 20 % lose all colour; `often` times as many each. Hue turns the colours around the axis of grey.
     """
-    strength = draws.chance(0.7).view(-1, 1) * draws.uniform(4)
+    strength = draws.chance(0.7 * often).view(-1, 1) * draws.uniform(4)
     brightness, contrast, saturation = (1 + 0.4 * strength[:, :3]).to(pixels.device).unbind(1)
     pixels = adjust_saturation(adjust_contrast(adjust_brightness(pixels, brightness), contrast), saturation)
     pixels = turn_hue(pixels, 0.1 * 2 * math.pi * strength[:, 3])
-    return adjust_saturation(pixels, draws.chance(0.8).to(pixels))
+    return adjust_saturation(pixels, draws.chance(1 - 0.2 * often).to(pixels))
 
 
-def blur(pixels: Tensor, draws: Draws) -> Tensor:
-    """A Gaussian of 3 × 3 pixels and random width (σ 0.1 … 2) over half of the images."""
+def blur(pixels: Tensor, draws: Draws, often: float = 1.0) -> Tensor:
+    """A Gaussian of 3 × 3 pixels and random width (σ 0.1 … 2) over half of the images, or `often` times as many."""
     beside = torch.exp(-0.5 / (0.1 + 1.9 * draws.rand()) ** 2)
-    share = (1 / (1 + 2 * beside)).where(draws.chance(0.5), 1.0).to(pixels.device)
+    share = (1 / (1 + 2 * beside)).where(draws.chance(0.5 * often), 1.0).to(pixels.device)
     for axis in (-2, -1):
         border = [1, 1, 0, 0] if axis == -1 else [0, 0, 1, 1]
         padded, length = F.pad(pixels, border, mode="replicate"), pixels.shape[axis]

@@ -22,6 +22,7 @@ def render_page(
     report: Report,
     *,
     history: Sequence[Mapping[str, Any]] = (),
+    search: Mapping[str, Any] | None = None,
     map_kind: MapKind = "tsne",
     sample: int = SAMPLE,
     threads: int | None = None,
@@ -31,6 +32,7 @@ def render_page(
     Args:
         report: of `bitseek.evaluate`.
         history: what was logged after each epoch, the records of metrics.jsonl.
+        search: what `auto` tried before, as `bitseek.training.read_search` gives it.
         map_kind: how the codes are placed on the map, `tsne` or `umap`.
         sample: at most so many items are on the map.
         threads: how many decode images.
@@ -43,6 +45,7 @@ def render_page(
         raise BitseekError(f"the map shows at least 1 item, got sample={sample}")
     shown = {
         "ranking": sections.ranking(report),
+        "search": sections.search(search),
         "training": sections.training(history),
         "map": code_map(report, map_kind, sample, threads),
         "classes": sections.classes(report),

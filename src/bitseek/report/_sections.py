@@ -71,6 +71,34 @@ def ranking(report: Report) -> dict[str, Any]:
     }
 
 
+# --- search -----------------------------------------------------------------------------------------------------------
+
+
+def search(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A row for each method and recipe that `auto` tried, those on most folds first; None where nothing was chosen."""
+    if found is None:
+        return None
+    rows: dict[str, dict[str, Any]] = {}
+    for trial in found["trials"]:
+        recipe = _pairs(trial["recipe"]) if trial["recipe"] else "default"
+        row = rows.setdefault(
+            f"{trial['method']} {recipe}",
+            {"method": trial["method"], "recipe": recipe, "scores": [], "seconds": 0.0, "reason": None, "won": False},
+        )
+        row["scores"] += [] if trial["score"] is None else [trial["score"]]
+        row["seconds"] += trial["seconds"]
+        row["reason"] = row["reason"] or trial["reason"]
+        row["won"] = {"method": trial["method"], "recipe": trial["recipe"]} == found["chosen"]
+    order = sorted(rows.values(), key=lambda row: (-len(row["scores"]), -sum(row["scores"])))
+    return {
+        "rows": [row | {"mean": float(np.mean(row["scores"])) if row["scores"] else None} for row in order],
+        "trials": len(found["trials"]),
+        "minutes": sum(row["seconds"] for row in order) / 60,
+        "measure": found["for"]["measure"],
+        "items": found["for"]["items"],
+    }
+
+
 # --- training ---------------------------------------------------------------------------------------------------------
 
 CHARTS = {

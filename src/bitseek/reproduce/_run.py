@@ -107,9 +107,11 @@ def reproduce(
         network = _network(row, trained, weights, changes)
     except (DataError, RunError) as error:
         return result | {"status": "absent", "reason": str(error)}
+    from bitseek.methods import make_recipe, method_class
     from bitseek.training import train
 
-    recipe = {**row.recipe, **({"epochs": QUICK_EPOCHS} if changes.quick else {}), **changes.recipe}
+    given = {**row.recipe, **({"epochs": QUICK_EPOCHS} if changes.quick else {}), **changes.recipe}
+    recipe = make_recipe(method_class(row.method), given).model_dump()  # published, also where a head alone is trained
     settings = network | {"seed": seed, "device": device, "threads": threads, "progress": progress}
     try:
         hasher = train(row.method, trained, bits=row.bits, **settings, **recipe)

@@ -11,6 +11,7 @@ from bitseek.runs._encoding import EncodedFeatures as EncodedFeatures
 from bitseek.runs._encoding import encode_features as encode_features
 from bitseek.runs._folder import CHECKPOINT as CHECKPOINT
 from bitseek.runs._folder import METRICS as METRICS
+from bitseek.runs._folder import SEARCH as SEARCH
 from bitseek.runs._folder import keep_report as keep_report
 from bitseek.runs._folder import make_run_folder as make_run_folder
 from bitseek.runs._folder import read_history as read_history

@@ -1,6 +1,6 @@
 """The model card of a run: what it is, how it was made, what it reached, how to use it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bitseek.methods import method_class
@@ -27,7 +27,7 @@ def model_card(config: RunConfig, report: Mapping[str, Any] | None, name: str) -
         "",
         f"{card.idea[0].upper()}{card.idea[1:]}. {card.authors}, *{card.title}*, {card.year}.",
         "",
-        f"- bits: {config.bits}",
+        f"- bits: {_bits(config)}",
         f"- backbone: {network}{', frozen' if config.frozen else ''}",
         f"- trained on: {config.items} items of {config.protocol} (split checksum {config.checksum[:16]})",
         f"- seed: {config.seed}; " + ", ".join(f"{k} {v}" for k, v in config.environment.items()),
@@ -43,10 +43,11 @@ def model_card(config: RunConfig, report: Mapping[str, Any] | None, name: str) -
             "| figure | value | bounds over ties | queries | database |",
             "|---|---|---|---|---|",
             *(
-                f"| {level['figure']} | {_number(level['mAP'])} "
+                f"| {first}{level['figure']} | {_number(level['mAP'])} "
                 f"| {_number(level['mAP_worst'])} … {_number(level['mAP_best'])} "
                 f"| {level['queries']} | {level['database']} |"
-                for level in report["levels"].values()
+                for first, levels in _by_length(report)
+                for level in levels.values()
             ),
             "",
         ]
@@ -58,6 +59,20 @@ def model_card(config: RunConfig, report: Mapping[str, Any] | None, name: str) -
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _bits(config: RunConfig) -> str:
+    """The length of the codes, and what else they are."""
+    nested = ", ".join(map(str, config.lengths[:-1]))
+    whole = f"{config.bits}, the first of {config.prefix_of}" if config.prefix_of else str(config.bits)
+    return f"{whole}; the first {nested} are codes in their own right" if nested else whole
+
+
+def _by_length(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The levels of the whole codes, and then of each prefix, with what stands before the name of its figure."""
+    yield "", report["levels"]
+    for bits, first in report.get("prefixes", {}).items():
+        yield f"the first {bits} bits: ", first["levels"]
 
 
 def _number(value: float | None) -> str:

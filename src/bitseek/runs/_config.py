@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from bitseek._files import read_json, user_path, write_json
 from bitseek._values import Value
+from bitseek.codes import prefix_fingerprint
 from bitseek.data import Origin
 from bitseek.errors import BitseekError, RunError
 from bitseek.methods import Recipe, Task, make_recipe, method_class
@@ -27,6 +28,7 @@ class RunConfig(Value):
         method: its name.
         recipe: all hyper-parameters, by name.
         bits: length of the codes, K.
+        prefix_of: length of the codes that were trained, where these are their first bits only.
         seed: of the split, the initial weights, the codebook, the order and the augmentation.
         frozen: whether only what the method adds to the backbone was trained.
         validation: share of the training items that was held out, to keep the weights that are best on them.
@@ -50,6 +52,7 @@ class RunConfig(Value):
     method: str
     recipe: dict[str, Any]
     bits: int = Field(ge=1)
+    prefix_of: int | None = Field(default=None, ge=2)
     seed: int = Field(default=0, ge=0)
     frozen: bool = False
     validation: float = Field(default=0.0, ge=0, lt=1)
@@ -71,7 +74,8 @@ class RunConfig(Value):
 
     @model_validator(mode="after")
     def _recipe_fits(self) -> "RunConfig":
-        make_recipe(method_class(self.method), self.recipe)
+        if self.bits not in self.lengths or self.bits == self.prefix_of:
+            raise ValueError(f"the first {self.bits} of {self.prefix_of} bits were not trained to be codes")
         return self
 
     @property
@@ -79,7 +83,7 @@ class RunConfig(Value):
         """What the method is trained on."""
         return Task(
             features=self.features,
-            bits=self.bits,
+            bits=self.prefix_of or self.bits,
             classes=len(self.classes),
             items=self.items,
             multi_label=self.multi_label,
@@ -90,6 +94,18 @@ class RunConfig(Value):
     def full_recipe(self) -> Recipe:
         """The recipe as the method's own type."""
         return make_recipe(method_class(self.method), self.recipe)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Lengths at which the first bits are codes in their own right, ascending; the last is `bits`."""
+        trained = method_class(self.method).lengths_of(self.task, self.full_recipe)
+        return tuple(length for length in trained if length <= self.bits)
+
+    def prefix(self, bits: int) -> "RunConfig":
+        """That of the first bits, of one of the `lengths`."""
+        whole = self.prefix_of or self.bits
+        fingerprint = self.fingerprint and prefix_fingerprint(self.fingerprint, bits)
+        return self.changed(bits=bits, prefix_of=whole if bits < whole else None, fingerprint=fingerprint)
 
     @property
     def title(self) -> str:

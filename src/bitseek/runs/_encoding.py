@@ -41,6 +41,10 @@ class Encoded:
         """(m, bits) codes."""
         return Codes.from_logits(self.logits)
 
+    def prefix(self, bits: int) -> "Encoded":
+        """The first logits of each item."""
+        return Encoded(self.ids, self.logits[:, :bits], self.unreadable)
+
     def part(self, ids: Int64[np.ndarray, " some"]) -> "Encoded":
         """The rows of some items, in their order, without those that could not be read."""
         order = np.argsort(self.ids, kind="stable")

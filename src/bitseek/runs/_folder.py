@@ -6,6 +6,7 @@ model.safetensors   hasher.* (backbone and head), method.* (codebook, classifier
 metrics.jsonl       one line an epoch
 report.json         the last evaluation on the run's own split
 README.md           a model card
+auto.json           what was tried before, where method and recipe were chosen by a search
 checkpoint/         from which a killed run resumes; removed when the run is complete
 ```
 Every file is written whole or not at all, and no file is unpickled.
@@ -28,6 +29,7 @@ from bitseek.runs._card import CARD, MARK, model_card
 from bitseek.runs._config import FILE, RunConfig
 
 MODEL, METRICS, REPORT, CHECKPOINT = "model.safetensors", "metrics.jsonl", "report.json", "checkpoint"
+SEARCH = "auto.json"
 
 
 def make_run_folder(folder: Path, config: RunConfig | None = None) -> None:
@@ -44,7 +46,7 @@ def make_run_folder(folder: Path, config: RunConfig | None = None) -> None:
         differing = RunConfig.read(folder).differing(config) if config is not None else []
         if differing:
             raise RunError(f"{folder} holds another run (its {differing[0]} is another); give another folder")
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(entry.name != SEARCH for entry in folder.iterdir())):
         raise RunError(f"{folder} exists and is not a run; give another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)

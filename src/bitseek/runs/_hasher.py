@@ -4,7 +4,7 @@ import copy
 import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bitseek._checks import whole_number
 from bitseek._files import FilePath, user_path
-from bitseek.codes import Codes
+from bitseek.codes import Codes, prefix_fingerprint, trained_length
 from bitseek.errors import BitseekError, ImageError, RunError, ShapeError
 from bitseek.images import BATCH, Features, Images, Preprocess, Progress, as_images, batches
 from bitseek.methods import method_class
@@ -31,12 +31,16 @@ class Hasher(nn.Module, OnTheHub):
         backbone: images → features; None for a head on features that were computed elsewhere.
         head: (b, D) features → (b, bits) logits.
         bits: length of the codes, K.
-        config: of the run that trained it, if one did.
+        config: of the run that trained it, if one did. Where it says `prefix_of`, the head gives that many logits, and
+            the codes are of the first `bits`.
         device: where it computes.
 
     Attributes:
-        codewords: (C, bits) ±1 target codes of the classes, where the method has them; the nearest one classifies.
+        codewords: (C, bits) ±1 target codes of the classes, where the method has them; the nearest one classifies. In a
+            prefix they are those of the whole codes.
         train_items: hashes of its training items (`Pool.item_hashes`), by which they are known on other splits.
+        learned: hashes of the training items whose codes its method learned beside the head, and those codes: a
+            database of such items can be searched in them, by queries that the head encodes.
         report: JSON of the last evaluation on its own split, as it lay in the run folder.
     """
 
@@ -57,6 +61,7 @@ class Hasher(nn.Module, OnTheHub):
         self.bits = whole_number(bits, "bits")
         self.config = config
         self.train_items: UInt64[np.ndarray, " N"] | None = None
+        self.learned: tuple[UInt64[np.ndarray, " N"], Codes] | None = None
         self.report: dict[str, Any] | None = None
         self.register_buffer("codewords", None)
         if backbone is not None:
@@ -66,8 +71,16 @@ class Hasher(nn.Module, OnTheHub):
     def forward(self, images: Tensor) -> Tensor:
         """(b, 3, s, s) normalised images, or (b, D) features, → (b, K) logits."""
         features = images if self.backbone is None or images.ndim == 2 else self.backbone(images)
+        return self._logits(features)
+
+    def _logits(self, features: Tensor) -> Tensor:
+        """(b, D) features → (b, bits) logits: all that the head gives, or the first of them."""
         logits: Tensor = self.head(features)
-        return logits
+        return logits if self._prefix_of is None else logits[:, : self.bits]
+
+    @property
+    def _prefix_of(self) -> int | None:
+        return None if self.config is None else self.config.prefix_of
 
     def __repr__(self) -> str:
         of = f"{self.config.method} on {self.config.protocol}, " if self.config is not None else ""
@@ -78,6 +91,11 @@ class Hasher(nn.Module, OnTheHub):
     def device(self) -> torch.device:
         """Where the hasher computes."""
         return next(self.parameters(), next(self.buffers(), torch.zeros(0))).device
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Lengths at which the first bits are codes in their own right, ascending; the last is `bits`."""
+        return (self.bits,) if self.config is None else self.config.lengths
 
     @property
     def preprocess(self) -> Preprocess:
@@ -96,15 +114,39 @@ class Hasher(nn.Module, OnTheHub):
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that name these weights, this preprocessing and this code length; codes carry it."""
+        """16 hex digits that name these weights, this preprocessing and this code length; codes carry it.
+
+        That of a prefix is `BASE:BITS`, where the whole hasher's is BASE.
+        """
         network = "features" if self.backbone is None else f"{self.backbone.config.name} {self.backbone.preprocess!r}"
-        text = f"{self.bits} {network} {digest_of(self.state_dict())}"
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        text = f"{self._prefix_of or self.bits} {network} {digest_of(self.state_dict())}"
+        base = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        return base if self._prefix_of is None else prefix_fingerprint(base, self.bits)
+
+    def prefix(self, bits: SupportsIndex) -> "Hasher":
+        """The hasher of the first bits alone, with the same weights; a hasher like any other, to be measured and saved.
+
+        Its codes are `codes.prefix(bits)` of this one's. They are another model's to a collection: it has a fingerprint
+        of its own.
+
+        Args:
+            bits: one of `lengths`.
+
+        Raises:
+            CodeWidthError: the hasher was not trained for that length; the message says for which it was.
+        """
+        length = trained_length(bits, self.lengths, repr(self))
+        if self.config is None or length == self.bits:
+            return self
+        first = Hasher(self.backbone, self.head, length, config=self.config.prefix(length), device=self.device)
+        first.codewords, first.train_items, first.training = self.codewords, self.train_items, self.training
+        return first
 
     def encode(
         self,
         images: Any,
         *,
+        bits: SupportsIndex | None = None,
         batch_size: int = BATCH,
         threads: int | None = None,
         progress: Progress | None = None,
@@ -115,6 +157,7 @@ class Hasher(nn.Module, OnTheHub):
         Args:
             images: one image or many: paths, PIL images, (H, W), (H, W, 3) or (H, W, 4) arrays in any mixture;
                 (n, H, W, 3) uint8 pixels; (n, 3, H, W) uint8 torch tensors; or (n, D) features of its backbone.
+            bits: of how many first bits, one of `lengths`; all by default. See `prefix`.
             batch_size: how many go through the network at once.
             threads: how many decode; by default one a processor, 8 at most.
             progress: called after each batch.
@@ -123,22 +166,27 @@ class Hasher(nn.Module, OnTheHub):
 
         Raises:
             ImageError: an image cannot be decoded; the message names it.
+            CodeWidthError: a number of bits that the hasher was not trained for.
             BitseekError: something that is no image, or images for a hasher that takes features only.
         """
-        logits = self.logits(images, batch_size=batch_size, threads=threads, progress=progress, unreadable=unreadable)
+        logits = self.logits(
+            images, bits=bits, batch_size=batch_size, threads=threads, progress=progress, unreadable=unreadable
+        )
         return Codes.from_logits(logits)
 
     def logits(
         self,
         images: Any,
         *,
+        bits: SupportsIndex | None = None,
         batch_size: int = BATCH,
         threads: int | None = None,
         progress: Progress | None = None,
         unreadable: dict[int, str] | None = None,
     ) -> Float32[np.ndarray, "n bits"]:
         """Real-valued outputs, before they become bits; arguments and errors are those of `encode`."""
-        encoded = encode(self, as_images(images), batch_size=batch_size, threads=threads, progress=progress)
+        hasher = self if bits is None else self.prefix(bits)
+        encoded = encode(hasher, as_images(images), batch_size=batch_size, threads=threads, progress=progress)
         if unreadable is not None:
             unreadable.update(encoded.unreadable)
         elif encoded.unreadable:
@@ -157,7 +205,7 @@ class Hasher(nn.Module, OnTheHub):
         features = self._features(squares)
         try:
             with torch.inference_mode():
-                logits: np.ndarray = self.head(features).float().cpu().numpy()
+                logits: np.ndarray = self._logits(features).float().cpu().numpy()
         except RuntimeError as error:
             raise ShapeError(f"the head of {self!r} does not take {features.shape[1]} features: {error}") from error
         if logits.shape[1:] != (self.bits,):
@@ -209,6 +257,10 @@ class Hasher(nn.Module, OnTheHub):
             tensors |= {f"method.{k}": v for k, v in method.state_dict().items() if not k.startswith("head.")}
         if self.train_items is not None:
             tensors["run.train_items"] = torch.from_numpy(self.train_items.view(np.int64))
+        if self.learned is not None:
+            items, codes = self.learned
+            tensors["run.learned_items"] = torch.from_numpy(items.view(np.int64))
+            tensors["run.learned_codes"] = torch.from_numpy(codes.words.view(np.int64).copy())
         write_model(path, tensors)
         self.config = self.config.changed(fingerprint=self.fingerprint)
         self.config.write(path)
@@ -239,6 +291,9 @@ class Hasher(nn.Module, OnTheHub):
             raise RunError(f"the run {path} does not fit this version of bitseek: {error}") from error
         if "run.train_items" in tensors:
             hasher.train_items = tensors["run.train_items"].numpy().view(np.uint64)
+        if "run.learned_items" in tensors:
+            items, words = (tensors[f"run.learned_{part}"].numpy().view(np.uint64) for part in ("items", "codes"))
+            hasher.learned = (items, Codes(words, config.bits))
         if config.fingerprint is None:
             raise RunError(f"the training of {path} was stopped before it had weights; go on with --resume")
         if config.fingerprint != hasher.fingerprint:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float32
 from torch import nn
 
 from bitseek._checks import whole_number
@@ -13,20 +13,17 @@ from bitseek.data import Pool, Protocol
 from bitseek.errors import BitseekError, DataError, ShapeError
 from bitseek.images import Features, Progress, as_images, batches
 from bitseek.methods import method_class
-from bitseek.metrics import Relevance, retrieval
+from bitseek.metrics import retrieval
 from bitseek.models import Backbone, pick_device
 from bitseek.runs import Hasher
+from bitseek.training._neighbours import neighbours_kept
 from bitseek.training._remembering import Remembering
 from bitseek.training._train import train
 
-K = 10
-"""Neighbours of an image that its code should keep."""
 MEASURABLE = 20
 """With fewer images than this, nothing can be held out that would say anything."""
-UNSUPERVISED: dict[str, dict[str, Any]] = {"itq": {}, "bihalf-unsupervised": {"epochs": 100}, "lsh": {}}
-"""Methods that need no labels, with what differs from their recipes; the last one works for any number of images."""
-BY_GRADIENT: dict[str, Any] = {"lr": 1e-3}
-"""What differs from the recipe of a supervised method: only a head is trained, on features that do not change."""
+UNSUPERVISED = ("itq", "bihalf-unsupervised", "lsh")
+"""Methods that need no labels and seconds of time; the last one works for any number of images."""
 
 
 class Candidate(NamedTuple):
@@ -77,15 +74,9 @@ def fit_folder(
 ) -> FittedFolder:
     """Fit a head to the features of a sample of images, and choose it by what its codes keep.
 
-    One fifth of the sample is held out; everything is fitted on the rest, D. Of a held-out image q let N(q) be its
-    K = 10 nearest images in D by the cosine of the features. By the Hamming distance of the codes, with ties in any
-    order, an image x of D is among the first K with probability
-
-        p(x) = min(1, max(0, (K − #{y: d(q, y) < d(q, x)}) / #{y: d(q, y) = d(q, x)})),
-
-    and what a method keeps is the mean of p(x) over all q and all x in N(q): the expected share of the true neighbours
-    among the first K, precision@K. The method of `UNSUPERVISED` that keeps most is taken; the first of them, where they
-    keep the same. With fewer than 20 images nothing is measured, and the last of them (`lsh`) is taken.
+    One fifth of the sample is held out; everything is fitted on the rest. What a method keeps is `neighbours_kept` of
+    the held-out images among the rest. The method of `UNSUPERVISED` that keeps most is taken; the first of them, where
+    they keep the same. With fewer than 20 images nothing is measured, and the last of them (`lsh`) is taken.
 
     The same images, backbone and seed give the same hasher, on the same kind of machine.
 
@@ -108,7 +99,9 @@ def fit_folder(
     """
     whole_number(sample, "sample")
     bits = whole_number(bits, "bits")
-    wanted = {**UNSUPERVISED, **({} if method is None else {method: UNSUPERVISED.get(method, _recipe(method))})}
+    wanted = dict.fromkeys([*UNSUPERVISED, *([] if method is None else [method])])
+    for each in wanted:
+        method_class(each)  # a name that is none is refused before any image is read
     if not len(images):
         raise DataError(f"there are no images in {name}")
     if labels is not None and len(labels) != len(images):
@@ -126,7 +119,7 @@ def fit_folder(
         raise DataError(f"none of {len(chosen)} images of {name} can be read; {next(iter(unreadable.values()))}")
     ids, features = (np.concatenate(column) for column in zip(*parts, strict=True))
     data = _split(features, None if labels is None else [labels[i] for i in ids.tolist()], name, rng)
-    tried = {each: _fitted(each, data, bits, seed, device, recipe) for each, recipe in wanted.items()}
+    tried = {each: _fitted(each, data, bits, seed, device) for each in wanted}
     if method is not None and isinstance(error := tried[method], BitseekError):
         raise error
     hashers = {each: head for each, head in tried.items() if isinstance(head, Hasher)}
@@ -136,15 +129,11 @@ def fit_folder(
         or max(
             (each for each in candidates if each.method in hashers and each.kept is not None),
             key=lambda each: each.kept or 0.0,
-            default=Candidate(list(UNSUPERVISED)[-1]),
+            default=Candidate(UNSUPERVISED[-1]),
         ).method
     )
     hasher = _with_backbone(hashers[best], backbone, network)
     return FittedFolder(memory.of(hasher), best, candidates, tuple(unreadable.values()))
-
-
-def _recipe(method: str) -> dict[str, Any]:
-    return BY_GRADIENT if method_class(method).by_gradient else {}
 
 
 def _split(
@@ -161,12 +150,10 @@ def _split(
     return Protocol(name, pool, np.sort(rest), np.sort(held), np.sort(rest))
 
 
-def _fitted(
-    method: str, data: Protocol, bits: int, seed: int, device: str, recipe: dict[str, Any]
-) -> Hasher | BitseekError:
+def _fitted(method: str, data: Protocol, bits: int, seed: int, device: str) -> Hasher | BitseekError:
     """A head on the features, or why there is none."""
     try:
-        return train(method, data, bits=bits, seed=seed, device=device, **recipe)
+        return train(method, data, bits=bits, seed=seed, device=device)
     except BitseekError as error:
         return error
 
@@ -179,20 +166,11 @@ def _measured(method: str, head: Hasher | BitseekError, data: Protocol) -> Candi
     features: Any = data.pool.images.rows(slice(None))
     codes = head.encode(features)
     held, rest = codes[data.query], codes[data.database]
-    near = neighbours(features[data.query], features[data.database], K)
-    kept = retrieval(held, rest, Relevance.from_lists(list(near), database=len(rest)), precision_at=[K])
+    kept = neighbours_kept(held, rest, features[data.query], features[data.database])
     by_label = None
     if data.pool.labels[data.query].any.any():
         by_label = retrieval(held, rest, data.relevance(data.query, data.database)).mAP
-    return Candidate(method, float(kept.precision_at[K].mean()), by_label)
-
-
-def neighbours(
-    queries: Float[np.ndarray, "q D"], database: Float[np.ndarray, "n D"], k: int
-) -> Int64[np.ndarray, "q k"]:
-    """The k rows of the database with the largest cosine to each query, ties to the lowest; a zero vector has none."""
-    unit = [rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (queries, database)]
-    return np.argsort(-(unit[0] @ unit[1].T), axis=1, kind="stable")[:, :k]
+    return Candidate(method, kept, by_label)
 
 
 def _with_backbone(head: Hasher, backbone: Backbone, network: Hasher) -> Hasher:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bitseek.codes import signs
 from bitseek.errors import RunError
-from bitseek.images import Preprocess
+from bitseek.images import Features, Preprocess
 from bitseek.methods import Batch, Method
 from bitseek.models import (
     Draws,
@@ -36,7 +36,8 @@ from bitseek.models import (
     sum_gradients,
     synchronise_batch_norm,
 )
-from bitseek.runs import Hasher
+from bitseek.runs import Hasher, encode_features
+from bitseek.training._accumulation import in_parts
 from bitseek.training._checkpoint import Recorder
 from bitseek.training._device import default_generators
 from bitseek.training._optimiser import learning_rate, make_optimiser, set_learning_rate
@@ -59,6 +60,7 @@ class Loop:
         items: to train on.
         recorder: keeps metrics and checkpoints.
         compiled: run the backbone through `torch.compile`.
+        accumulate: parts in which a batch goes through the backbone, see `in_parts`.
         threads: how many decode files.
         progress: called twice a second.
 
@@ -78,6 +80,7 @@ class Loop:
         recorder: Recorder,
         *,
         compiled: bool = False,
+        accumulate: int = 1,
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -89,6 +92,7 @@ class Loop:
         if backbone is not None:
             synchronise_batch_norm(backbone)
         self.network: Callable[[Tensor], Tensor] | None = torch.compile(backbone) if compiled and backbone else backbone
+        self.accumulate = accumulate
         self.learns_backbone = backbone is not None and self.recipe.backbone_lr > 0
         self.learner = nn.ModuleDict({"method": method} | ({"backbone": backbone} if backbone is not None else {}))
         self.optimiser = make_optimiser(method, backbone if self.learns_backbone else None, self.recipe)
@@ -112,10 +116,28 @@ class Loop:
             RunError: the loss is not finite any more, or no images can be read.
         """
         with default_generators(self.device) as self.generators, finish_step_first() as interrupted:
+            if self.step == 0 and self.method.prepares:
+                self.prepare()
             while self.epoch < self.recipe.epochs:
                 self.run_epoch(interrupted)
         if self.best is not None:
             self.learner.load_state_dict(self.best["state"])
+
+    @torch.no_grad()
+    def prepare(self) -> None:
+        """Show the method the features of all training items, of the backbone as it is now."""
+        rows = self.items.train
+        if self.backbone is None:
+            assert isinstance(self.items.images, Features)
+            features = self.items.images.rows(rows)
+        else:
+            found = encode_features(self.backbone, self.items.images, rows, threads=self.loader.threads)
+            self.items.unreadable.update(found.unreadable)
+            rows, features = found.ids, found.features
+        labels = torch.from_numpy(self.items.labels.multi_hot(rows)).to(self.device).float()
+        self._seed("prepare", 0)
+        index = torch.from_numpy(self.number[rows]).to(self.device)
+        self.method.prepare(torch.from_numpy(features).to(self.device), labels, index)
 
     def run_epoch(self, interrupted: Callable[[], bool]) -> None:
         """The rest of the present epoch."""
@@ -197,15 +219,14 @@ class Loop:
         self.augmentation.manual_seed(derived_seed(self.config.seed, "augment", self.step))
         draws = Draws(self.augmentation, total, own)
         views = [
-            augment(images, self.recipe.augment, self.preprocess, draws, mirror=self.items.mirror)
-            for _ in range(self.method.views)
+            augment(images, kind, self.preprocess, draws, mirror=self.items.mirror) for kind in self.method.augments
         ]
         inputs = torch.cat(views).contiguous(memory_format=torch.channels_last)
         with (
             torch.set_grad_enabled(self.learns_backbone),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16),
         ):
-            features = self.network(inputs).float()
+            features = in_parts(self.network, inputs, self.accumulate).float()
         return torch.cat([gathered(view) for view in features.chunk(len(views))])
 
     def state(self) -> dict[str, Any]:

@@ -9,10 +9,11 @@ import torch
 
 from bitseek._checks import whole_number
 from bitseek._files import user_path
+from bitseek.codes import Codes
 from bitseek.data import Pool, Protocol, load_protocol
 from bitseek.errors import BitseekError, RunError
 from bitseek.images import Features, Pixels
-from bitseek.methods import Method, make_recipe, method_class
+from bitseek.methods import Method, make_method, make_recipe, method_class
 from bitseek.models import (
     Backbone,
     BackboneConfig,
@@ -24,7 +25,8 @@ from bitseek.models import (
     rebuild_backbone,
     seeded,
 )
-from bitseek.runs import Hasher, RunConfig, encode_features, load
+from bitseek.runs import EncodedFeatures, Hasher, RunConfig, encode_features, load
+from bitseek.training._accumulation import check_parts
 from bitseek.training._checkpoint import Recorder
 from bitseek.training._device import environment, use_bfloat16
 from bitseek.training._loop import Loop, Progress
@@ -52,11 +54,13 @@ def train(
     device: str = "auto",
     precision: Literal["auto", "bf16", "fp32"] = "auto",
     compiled: bool = False,
+    accumulate: int = 1,
     threads: int | None = None,
     resume: bool = False,
     tensorboard: bool = False,
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
+    features: EncodedFeatures | None = None,
     **recipe: Any,
 ) -> Hasher:
     """Train a hasher. Nothing is written before all that was given has been found to fit.
@@ -81,12 +85,16 @@ def train(
         device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best there is.
         precision: of the backbone in training: `bf16` is autocast, `auto` is that where the hardware has it.
         compiled: run the backbone through `torch.compile`.
+        accumulate: parts in which each batch goes through the backbone, where the whole is too much for the memory. The
+            loss sees the whole batch, so the training is the same; refused where it would not be, with batch norm.
         threads: how many decode files.
         resume: go on with a run that was stopped or killed; the result is what it would have been.
         tensorboard: also log the curves for TensorBoard.
         checkpoint_seconds: least time between two checkpoints.
         progress: called twice a second with how far training is.
-        recipe: hyper-parameters that differ from the method's own.
+        features: of the training items, if this backbone was run on them before and is `frozen`.
+        recipe: hyper-parameters that differ from the method's own, which are those of a head where only that is
+            trained; see `make_recipe`.
 
     Returns:
         the trained hasher, in evaluation mode, with the `RunConfig` of this training.
@@ -95,9 +103,12 @@ def train(
         BitseekError: something that was given does not fit; nothing is overwritten.
         KeyboardInterrupt: stopped by Ctrl-C, after the run was left usable and ready to resume.
     """
+    if method == "auto":
+        raise BitseekError("auto is no method, it chooses one: call bitseek.training.auto(protocol)")
     cls = method_class(method)
-    hyper_parameters = make_recipe(cls, recipe)
+    make_recipe(cls, recipe)  # what is wrong in it is said before the data are read
     bits = whole_number(bits, "bits")
+    accumulate = whole_number(accumulate, "accumulate")
     if threads is not None:
         whole_number(threads, "threads")
     where = join_ranks(pick_device(device))
@@ -114,6 +125,8 @@ def train(
         raise BitseekError(f"{method} is fitted in one go, so there are no weights to choose: leave out validation")
     images, network = data.pool.images, pick_backbone(data.pool, backbone, weights, size, backbone_options, seed)
     frozen = frozen or not cls.by_gradient or isinstance(images, Features)
+    hyper_parameters = make_recipe(cls, recipe, frozen=frozen)
+    check_parts(None if frozen or not hyper_parameters.backbone_lr else network, accumulate)
     config = RunConfig(
         method=method,
         recipe=hyper_parameters.model_dump(mode="json"),
@@ -135,26 +148,37 @@ def train(
         environment=environment(where),
     )
     with seeded(seed, "method"):
-        module = cls(config.task, hyper_parameters)
+        module = make_method(cls, config.task, hyper_parameters)
     hasher = Hasher(network, module.head, bits, config=config, device=where)
     hasher.train_items = data.pool.item_hashes(data.train)
     state = on_first_rank(lambda: recorder.open(config, resume=resume))
     if state is None and out is not None:
         return load(out, device=where)
     with recorder:
-        items = _items(data, hasher, train_on, held_out, threads)
+        items = _items(data, hasher, train_on, held_out, features, threads)
         if cls.by_gradient:
-            loop = Loop(module, hasher, items, recorder, compiled=compiled, threads=threads, progress=progress)
+            loop = Loop(
+                module,
+                hasher,
+                items,
+                recorder,
+                compiled=compiled,
+                accumulate=accumulate,
+                threads=threads,
+                progress=progress,
+            )
             if state:
                 loop.load_state(state)
             try:
                 loop.run()
             except KeyboardInterrupt:
                 if not recorder.empty:
+                    hasher.learned = _learned(module, data, train_on, items)
                     _keep(hasher, module, items, recorder.folder, complete=False)
                 raise
         else:
             _fit(module, items, seed)
+        hasher.learned = _learned(module, data, train_on, items)
         _keep(hasher, module, items, recorder.folder, complete=True)
     return hasher
 
@@ -220,14 +244,22 @@ def _backbone_of(
         raise
 
 
-def _items(data: Protocol, hasher: Hasher, train_on: np.ndarray, held_out: np.ndarray, threads: int | None) -> Items:
-    """The training items as the loop takes them: a frozen backbone is run on them once."""
+def _items(
+    data: Protocol,
+    hasher: Hasher,
+    train_on: np.ndarray,
+    held_out: np.ndarray,
+    computed: EncodedFeatures | None,
+    threads: int | None,
+) -> Items:
+    """The training items as the loop takes them: a frozen backbone is run on them once, if it was not before."""
     pool, images = data.pool, data.pool.images
     assert hasher.config is not None
     if not hasher.config.frozen or isinstance(images, Features):
         return Items(images, pool.labels, train_on, held_out, pool.mirror)
     assert hasher.backbone is not None
-    computed = encode_features(hasher.backbone, images, data.train, threads=threads)
+    if computed is None:
+        computed = encode_features(hasher.backbone, images, data.train, threads=threads)
     is_held = np.isin(computed.ids, held_out)
     return Items(
         Features((computed.features,)),
@@ -246,6 +278,16 @@ def _fit(method: Method, items: Items, seed: int) -> None:
     labels = torch.from_numpy(items.labels.multi_hot(items.train)).float()
     with seeded(seed, "fit"):
         method.fit(features, labels)
+
+
+def _learned(method: Method, data: Protocol, train_on: np.ndarray, items: Items) -> tuple[np.ndarray, Codes] | None:
+    """Hashes of the training items and the codes that the method learned for them, if it did."""
+    codes = method.item_codes()
+    if codes is None:
+        return None
+    if len(items.train) < len(train_on):  # of a frozen backbone the items that it could not read have no number
+        train_on = train_on[~np.isin(train_on, list(items.unreadable))]
+    return data.pool.item_hashes(train_on), Codes.from_logits(codes[: len(train_on)].float().cpu().numpy())
 
 
 def _keep(hasher: Hasher, method: Method, items: Items, folder: Path | None, *, complete: bool) -> None:

@@ -1,0 +1,115 @@
+"""Semantic hash centres: codewords whose products follow the similarity of their classes, none too close to another.
+
+Chen, Liu, Zhou, Ma, Chen, Zhang, "Deep Hashing with Semantic Hash Centers for Image Retrieval", ACM TOIS 2025.
+"""
+
+import numpy as np
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
+
+from bitseek.codebooks._codebook import Codebook
+from bitseek.codebooks._mds import MOST_CLASSES, mds, separation
+from bitseek.codes import Codes
+from bitseek.errors import BitseekError
+
+_SWEEPS = 30
+_GAIN = 1e-9  # of the error; less is rounding
+
+Matrix = Float64[np.ndarray, "classes classes"]
+Signs = Float64[np.ndarray, "classes bits"]
+
+
+def semantic_codebook(similarity: ArrayLike, bits: int, seed: int = 0, distance: int | None = None) -> Codebook:
+    """C codewords h_c, at least d apart, with a small Σ_{i≠j} (s_ij − h_i · h_j / K)² (eq. 9).
+
+    The start are the centres of `mds`. First the words change classes: two are exchanged while that lowers the error,
+    which changes no distance. Then bits of one word after the other are flipped, the best first, where it lowers the
+    error and the word stays d away from all others. (The paper takes steps along a relaxed gradient and accepts those
+    that keep the distance; it has a second term that pushes all words apart, which is for d to do here.)
+
+    Args:
+        similarity: (C, C) symmetric, s in [−1, 1]: −1 for classes that may have complementary words, 0 for those half
+            of whose bits differ, 1 for the most alike. The diagonal does not count.
+        bits: length of a codeword, K.
+        seed: of the start.
+        distance: d; by default that of `mds` for so many words, lowered to what the start has.
+
+    Raises:
+        BitseekError: no square, finite, symmetric matrix of values in [−1, 1]; fewer words of K bits than classes;
+            more than 2048 classes; or words that are d apart were not found.
+    """
+    wanted = np.asarray(similarity, np.float64)
+    if wanted.ndim != 2 or wanted.shape[0] != wanted.shape[1] or not len(wanted):
+        raise BitseekError(f"the similarity of C classes is a (C, C) matrix, got {wanted.shape}")
+    if not np.isfinite(wanted).all() or np.abs(wanted).max() > 1 + 1e-6 or not np.allclose(wanted, wanted.T, atol=1e-6):
+        raise BitseekError("the similarity of classes is symmetric, with values in −1 … 1; scale it before")
+    classes = len(wanted)
+    if classes > MOST_CLASSES:
+        raise BitseekError(f"semantic centres are searched for {MOST_CLASSES} classes at most, got {classes}")
+    if bits < (classes - 1).bit_length():
+        raise BitseekError(f"{bits} bits have only {1 << bits} words for {classes} classes; take more bits")
+    start = mds(classes, bits, seed)
+    aim = min(separation(classes, bits), start.minimum_distance) if distance is None else distance
+    if start.minimum_distance < aim:
+        raise BitseekError(
+            f"{classes} words of {bits} bits were found at distance {start.minimum_distance}, not {distance}: ask for "
+            "less, or take more bits"
+        )
+    words = _exchanged(start.codes.to_signs().astype(np.float64), wanted)
+    for _ in range(_SWEEPS):
+        flips = sum(_flip(words, place, wanted, bits - 2 * aim) for place in range(classes))
+        if not flips:
+            break
+    return Codebook("semantic", seed, Codes.from_bits(words > 0), guaranteed=max(aim, 1))
+
+
+def fit_error(codewords: Signs, similarity: Matrix) -> float:
+    """Σ_{i≠j} (s_ij − h_i · h_j / K)² of (C, K) ±1 codewords."""
+    difference = similarity - codewords @ codewords.T / codewords.shape[1]
+    np.fill_diagonal(difference, 0)
+    return float(np.square(difference).sum())
+
+
+def _exchanged(words: Signs, wanted: Matrix) -> Signs:
+    """The words in another order of smaller error: the best exchange for each class, until there is none."""
+    words = words.copy()
+    similarity = wanted - np.diag(np.diag(wanted))
+    products = words @ words.T / words.shape[1]
+    np.fill_diagonal(products, 0)
+    for _ in range(_SWEEPS):
+        exchanges = 0
+        for i in range(len(words)):
+            # What Σ s_kl p_kl gains if i and j exchange their words, for every j; the squares do not change.
+            gain = (similarity[i] @ products + similarity @ products[i]) - (
+                similarity[i] @ products[i] + np.einsum("jk,jk->j", similarity, products)
+            )
+            gain += 2 * similarity[i] * products[i]  # the two themselves stay as far apart as they are
+            gain[i] = 0
+            j = int(gain.argmax())
+            if gain[j] > _GAIN:
+                order = np.arange(len(words))
+                order[[i, j]] = order[[j, i]]
+                words, products = words[order], products[np.ix_(order, order)]
+                exchanges += 1
+        if not exchanges:
+            break
+    return words
+
+
+def _flip(words: Signs, place: int, wanted: Matrix, most: int) -> int:
+    """Flip bits of one word in place, the best allowed one first, while the error falls; how many were flipped."""
+    classes, bits = words.shape
+    others = np.delete(words, place, axis=0)
+    wished = np.delete(wanted[place], place)
+    word = words[place]
+    for flipped in range(bits):
+        products = others @ word
+        change = others * word  # a flip of bit k takes 2 of these from the products
+        allowed = ((products[:, None] - 2 * change) <= most).all(axis=0)
+        error = (wished - products / bits) @ change * 4 / bits + 4 * (classes - 1) / bits**2
+        error[~allowed] = np.inf
+        flip = int(error.argmin())
+        if not error[flip] < -_GAIN:
+            return flipped
+        word[flip] = -word[flip]
+    return int(bits)

@@ -1,0 +1,169 @@
+"""Which method and recipe make the best head on stored features: a search by successive halving, within a budget."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bitseek.codebooks import CODEBOOKS
+from bitseek.errors import BitseekError
+from bitseek.methods import make_recipe, method_class
+from bitseek.training._journal import Journal, Trial
+
+LEADERS = 5
+"""How many of the methods have variants of their recipes tried."""
+SURVIVORS = (8, 6, 4, 3)
+"""How many settings are measured again, on the second fold, the third and so on."""
+FOLDS = 1 + len(SURVIVORS)
+STAGES = {"methods": 0.5, "recipes": 0.8, "again": 1.0}
+"""The stages of a search, each with the share of the budget by whose use it ends, whatever is left to try in it."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a search may cost: the first of the two limits that is reached.
+
+    Attributes:
+        minutes: of training and measuring; None for no such limit.
+        trials: how many; None likewise.
+
+    Raises:
+        BitseekError: no limit at all, or one that is not above 0.
+    """
+
+    minutes: float | None = None
+    trials: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("minutes", self.minutes), ("trials", self.trials)):
+            if value is not None and not value > 0:
+                raise BitseekError(f"{name} of a search is a number above 0, got {name}={value!r}")
+        if self.minutes is None and self.trials is None:
+            raise BitseekError("a search needs a budget: give minutes, trials or both")
+
+    def used(self, trials: Iterable[Trial]) -> float:
+        """The share of the budget that some trials have cost, 0 … 1 and a little above."""
+        seconds = [trial.seconds for trial in trials]
+        shares = [0.0 if self.trials is None else len(seconds) / self.trials]
+        shares.append(0.0 if self.minutes is None else sum(seconds) / (60 * self.minutes))
+        return max(shares)
+
+
+class Setting(NamedTuple):
+    """A method, and what differs from the recipe that its heads have by default."""
+
+    method: str
+    recipe: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The same text for the same setting."""
+        return json.dumps(self, sort_keys=True)
+
+
+Measure = Callable[[str, dict[str, Any], int], float]
+"""The score of a method with a recipe on a fold; larger is better."""
+
+
+class Search:
+    """Successive halving over heads: many settings on one fold of the items, the best of them on more.
+
+    1. `methods`: each method with the recipe that its heads have by default.
+    2. `recipes`: variants of the recipes of the `LEADERS` best, one value changed at a time.
+    3. `again`: of all these settings the best `SURVIVORS` on the second fold, of those some on the third, and so on.
+
+    The setting with the highest mean over all folds wins. What decides is nothing but the scores, the order of the
+    methods, and the seconds that the journal has: so a search that goes on from its journal ends as if it had not
+    been stopped.
+
+    Args:
+        measure: trains a head and measures it.
+        journal: what was tried before, and what is tried now.
+        budget: what it may cost.
+        tried: called after each trial.
+    """
+
+    def __init__(
+        self, measure: Measure, journal: Journal, budget: Budget, tried: Callable[[Trial], None] | None = None
+    ) -> None:
+        self.measure, self.journal, self.budget, self.tried = measure, journal, budget, tried
+        self.trials: list[Trial] = []
+
+    def run(self, methods: Iterable[str]) -> Setting:
+        """The setting that wins.
+
+        Raises:
+            BitseekError: none of the methods can be trained.
+        """
+        whole = 1
+        self.stage("methods", (Setting(method, {}) for method in methods), 0)
+        if not self.best(1):
+            raise BitseekError(f"no method could be trained: {self.trials[0].reason}")
+        self.stage(
+            "recipes", [variant for setting in self.best(1)[:LEADERS] for variant in variants(setting.method)], 0
+        )
+        for fold, survivors in enumerate(SURVIVORS, start=1):
+            if not self.stage("again", self.best(fold)[:survivors], fold):
+                break
+            whole = fold + 1
+        return (self.best(whole) or self.best(1))[0]
+
+    def stage(self, name: str, settings: Iterable[Setting], fold: int) -> bool:
+        """Measure settings on a fold until the stage ends; whether all of them were measured."""
+        for setting in settings:
+            if self.budget.used(self.trials) >= STAGES[name]:
+                return False
+            self.trials.append(self.journal.find(*setting, fold) or self.attempt(name, setting, fold))
+        return True
+
+    def attempt(self, stage: str, setting: Setting, fold: int) -> Trial:
+        """One trial, kept in the journal; a setting that cannot be trained has no score, but a reason."""
+        score: float | None = None
+        reason: str | None = None
+        started = time.perf_counter()
+        try:
+            score = self.measure(*setting, fold)
+        except BitseekError as error:
+            reason = str(error)
+        trial = Trial(stage, *setting, fold, score, round(time.perf_counter() - started, 3), reason)
+        self.journal.add(trial)
+        if self.tried is not None:
+            self.tried(trial)
+        return trial
+
+    def best(self, folds: int) -> list[Setting]:
+        """The settings with a score on each of the first so many folds, by its mean; of equal ones the first tried."""
+        scores: dict[str, dict[int, float]] = {}
+        settings = {}
+        for trial in self.trials:
+            setting = Setting(trial.method, trial.recipe)
+            settings[setting.key] = setting
+            if trial.score is not None:
+                scores.setdefault(setting.key, {})[trial.fold] = trial.score
+        means = {
+            key: float(np.mean([own[fold] for fold in range(folds)]))
+            for key, own in scores.items()
+            if all(fold in own for fold in range(folds))
+        }
+        return [settings[key] for key in sorted(means, key=lambda key: -means[key])]
+
+
+def variants(method: str) -> Iterator[Setting]:
+    """A method with one value of its head's recipe changed; nothing for one that is fitted in one go.
+
+    The rate is about 3 times higher or lower, the epochs are twice or half as many, or the codebook is another one.
+    """
+    cls = method_class(method)
+    if not cls.by_gradient:
+        return
+    recipe: Any = make_recipe(cls, {}, frozen=True)
+    for factor in (3, 0.3):
+        yield Setting(method, {"lr": float(f"{factor * recipe.lr:.4g}")})
+    for epochs in (2 * recipe.epochs, max(1, recipe.epochs // 2)):
+        yield Setting(method, {"epochs": epochs})
+    for name in CODEBOOKS if hasattr(recipe, "codebook") else ():
+        if name != recipe.codebook:
+            yield Setting(method, {"codebook": name})

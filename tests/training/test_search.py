@@ -1,0 +1,154 @@
+"""The search: successive halving against a slow one, the budget, a search that was killed."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.training.helpers import Killed
+
+from bitseek.errors import BitseekError, RunError
+from bitseek.methods import METHODS, make_recipe
+from bitseek.training._journal import Journal, Trial
+from bitseek.training._search import FOLDS, LEADERS, STAGES, SURVIVORS, Budget, Search, variants
+
+NAMES = ["dpn", "hashnet", "orthohash", "csq", "ce", "dsh", "itq"]
+
+
+class Scores:
+    """Random but fixed scores; counts how often each setting was measured."""
+
+    def __init__(self, seed, failing=()):
+        self.seed, self.failing, self.calls = seed, failing, []
+
+    def __call__(self, method, recipe, fold):
+        self.calls.append((method, json.dumps(recipe), fold))
+        if method in self.failing:
+            raise BitseekError(f"{method} cannot be trained")
+        words = np.frombuffer(repr((method, sorted(recipe.items()), fold)).encode(), np.uint8)
+        return float(np.random.default_rng([self.seed, *words]).random())
+
+
+def search(scores, budget, journal=None, tried=None):
+    found = Search(scores, journal or Journal(None, {}), budget, tried)
+    return found.run(NAMES), found.trials
+
+
+def slow(scores):
+    """The winner, by sorting lists of everything."""
+    table = [(scores(name, {}, 0), name, {}) for name in NAMES]
+    order = sorted(range(len(table)), key=lambda i: (-table[i][0], i))
+    for i in order[:LEADERS]:
+        table += [(scores(*variant, 0), *variant) for variant in variants(table[i][1])]
+    sums = [(score, i) for i, (score, _, _) in enumerate(table)]
+    for fold, survivors in enumerate(SURVIVORS, start=1):
+        sums = sorted(sums, key=lambda pair: (-pair[0], pair[1]))[:survivors]
+        sums = [(total + scores(*table[i][1:], fold), i) for total, i in sums]
+    return table[max(sums, key=lambda pair: (pair[0], -pair[1]))[1]][1:]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_winner_is_that_of_a_slow_search(seed):
+    winner, trials = search(Scores(seed), Budget(trials=10_000))
+    assert winner == slow(Scores(seed))
+    assert {trial.fold for trial in trials} == set(range(FOLDS)) and {trial.stage for trial in trials} == set(STAGES)
+    assert len({(t.method, str(t.recipe), t.fold) for t in trials}) == len(trials)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 9), trials=st.integers(1, 60))
+def test_no_more_is_tried_than_may_be(seed, trials):
+    scores = Scores(seed)
+    winner, tried = search(scores, Budget(trials=trials))
+    assert len(tried) == len(scores.calls) <= trials
+    per_fold = [{(t.method, str(t.recipe)): t.score for t in tried if t.fold == fold} for fold in range(FOLDS)]
+    assert (winner.method, str(winner.recipe)) in per_fold[0]
+    for stage, share in list(STAGES.items())[:2]:
+        before = [t.stage for t in tried].count(stage)
+        assert before <= max(1, np.ceil(share * trials))
+
+
+def test_time_is_a_budget_too():
+    """By the seconds that a journal has: after 30 of 60 s no further method is tried, after 48 s no recipe."""
+    journal = Journal(None, {})
+    for name, seconds in (("dpn", 20.0), ("hashnet", 11.0)):
+        journal.add(Trial("methods", name, {}, 0, 0.5, seconds))
+    (first, *_) = variants("dpn")
+    journal.add(Trial("recipes", *first, 0, 0.4, 18.0))
+    winner, trials = search(Scores(0), Budget(minutes=1.0), journal)
+    assert [t.stage for t in trials[:3]] == ["methods", "methods", "recipes"]
+    assert {t.stage for t in trials[3:]} == {"again"} and winner in [("dpn", {}), ("hashnet", {}), first]
+
+
+def test_what_cannot_be_trained_is_told_and_left_out():
+    winner, trials = search(Scores(1, failing=("dpn", "hashnet")), Budget(trials=500))
+    assert winner.method not in ("dpn", "hashnet")
+    assert [t.reason for t in trials if t.method == "dpn"] == ["dpn cannot be trained"]
+    with pytest.raises(BitseekError, match="no method could be trained: dpn cannot be trained"):
+        search(Scores(1, failing=NAMES), Budget(trials=500))
+
+
+@pytest.mark.parametrize("after", [1, 5, 20, 40])
+def test_a_killed_search_ends_as_if_it_had_not_been_killed(tmp_path, after):
+    facts = {"protocol": "x", "bits": 8}
+    whole, trials = search(Scores(3), Budget(trials=500))
+    first, seen = Scores(3), []
+
+    def kill(trial):
+        seen.append(trial)
+        if len(seen) == after:
+            raise Killed
+
+    with pytest.raises(Killed):
+        search(first, Budget(trials=500), Journal(tmp_path / "run", facts), kill)
+    second = Scores(3)
+    again = Journal(tmp_path / "run", facts, resume=True)
+    winner, resumed = search(second, Budget(trials=500), again)
+    assert winner == whole and len(first.calls) == after and len(first.calls + second.calls) == len(trials)
+    assert [t._replace(seconds=0) for t in resumed] == [t._replace(seconds=0) for t in trials]
+    again.close(*winner)
+    assert Journal(tmp_path / "run", facts, resume=True).chosen == {"method": whole.method, "recipe": whole.recipe}
+
+
+def test_a_journal_is_of_one_search(tmp_path):
+    with Journal(tmp_path / "run", {"bits": 8}) as journal:
+        journal.add(Trial("methods", "dpn", {}, 0, 0.5, 1.0))
+    before = (tmp_path / "run" / "auto.json").read_bytes()
+    with pytest.raises(RunError, match="holds a run already; go on with it by --resume"):
+        Journal(tmp_path / "run", {"bits": 8})
+    with pytest.raises(RunError, match="another search: its bits is 8, not 16"):
+        Journal(tmp_path / "run", {"bits": 16}, resume=True)
+    assert (tmp_path / "run" / "auto.json").read_bytes() == before
+    (tmp_path / "run" / "auto.json").write_text('{"format": "mine"}')
+    with pytest.raises(RunError, match="cannot be read: it is of something else"):
+        Journal(tmp_path / "run", {"bits": 8}, resume=True)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("x")
+    with pytest.raises(RunError, match="is not a run"):
+        Journal(tmp_path / "notes", {}, resume=True)
+
+
+def test_a_search_that_fails_before_its_first_trial_leaves_nothing(tmp_path):
+    with pytest.raises(Killed), Journal(tmp_path / "run", {}):
+        raise Killed
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("budget", [{}, {"minutes": 0}, {"trials": -1}, {"minutes": float("nan")}])
+def test_a_search_needs_a_budget(budget):
+    with pytest.raises(BitseekError, match=r"search"):
+        Budget(**budget)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_variants_change_one_value_that_the_method_has(name):
+    cls = METHODS[name]
+    base = make_recipe(cls, {}, frozen=True)
+    found = list(variants(name))
+    assert bool(found) == cls.by_gradient
+    for _, recipe in found:
+        ((key, value),) = recipe.items()
+        changed = make_recipe(cls, recipe, frozen=True)
+        assert getattr(changed, key) == value != getattr(base, key)
+        assert changed.model_dump() == base.model_dump() | {key: value}
