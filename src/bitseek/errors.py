@@ -21,12 +21,24 @@ class ImageError(BitseekError):
     """An image cannot be found or decoded."""
 
 
+class ImageTooLarge(ImageError):
+    """An image has more pixels than this process may decode, or needs more memory than there is."""
+
+
+class LabelError(BitseekError):
+    """No item of a collection has a label."""
+
+
 class DataError(BitseekError):
     """A data set is absent, damaged, or not what its protocol says."""
 
 
 class RunError(BitseekError):
     """A run folder, weights file or collection is absent, damaged, or does not fit."""
+
+
+class UnsupportedError(BitseekError):
+    """The place where a collection is kept cannot do this."""
 
 
 class MissingExtra(BitseekError, ImportError):
@@ -66,5 +78,6 @@ EXTRAS = {
     "export": ("onnx", "onnxscript"),
     "serve": ("fastapi", "starlette", "uvicorn", "orjson", "prometheus_client", "python_multipart"),
     "parquet": ("pyarrow",),
+    "engines": ("ray", "psycopg"),
 }
 """Modules that each extra installs."""

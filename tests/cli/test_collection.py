@@ -99,7 +99,9 @@ def test_index_and_search_say_what_is_wrong(indexed, photos, bitseek, tmp_path, 
     assert "no item" in bitseek.refusal("search", indexed, "--like", "absent.png")
     assert "no item 99" in bitseek.refusal("search", indexed, "--like", "99")
     assert "zz" in bitseek.refusal("search", indexed, "--code", "zz")
-    assert "keeps no features" in bitseek.refusal("search", indexed, good, "--rerank", "features")
+    assert "index --features" in bitseek.refusal("search", indexed, good, "--rerank", "features")
+    message = bitseek.refusal("index", indexed, photos, "--codes", tmp_path / "codes.npz")
+    assert "--codes" in message and str(photos) in message
     assert "from the beginning" in bitseek.refusal("index", indexed, "--features")
     assert "which folders" in bitseek.refusal("index", tmp_path / "new", "--model", trained)
     assert "absent" in bitseek.refusal("index", indexed, tmp_path / "absent")
@@ -184,6 +186,22 @@ def test_a_folder_is_forgotten(indexed, photos, bitseek, tmp_path):
     assert "other" in bitseek.refusal("index", indexed)
     assert bitseek.answer("remove", indexed, other)["items"] == 30
     assert bitseek.answer("index", indexed)["items"] == 30
+
+
+def test_a_number_is_an_item_also_where_a_folder_has_that_name(indexed, bitseek, tmp_path, monkeypatch):
+    (tmp_path / "0").mkdir()
+    Image.fromarray(np.full((8, 8), 130, np.uint8)).save(tmp_path / "0" / "a.png")
+    bitseek.answer("index", indexed, tmp_path / "0")
+    monkeypatch.chdir(tmp_path)
+    assert bitseek.answer("remove", indexed, "0") == {"removed": 1, "items": 30}
+    assert bitseek.answer("remove", indexed, "./0") == {"removed": 1, "items": 29}
+
+
+def test_an_empty_argument_is_no_folder(indexed, bitseek, monkeypatch, photos):
+    """What an unset variable of the shell leaves; as a path it would be the folder where the user is."""
+    monkeypatch.chdir(photos)
+    for arguments in (("index", indexed, ""), ("open", "", "--no-browser"), ("search", indexed, "")):
+        assert "an argument is empty" in bitseek.refusal(*arguments)
 
 
 def test_a_run_on_features_of_images_indexes_images(bitseek, photos, tmp_path):

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.server.harness import projections
 
 from bitseek.cli import _open
 from bitseek.collection import Collection
@@ -225,7 +226,7 @@ def test_serve(exported, photos, served, bitseek, tmp_path):
         (["serve", "photos", "--token-file", "photos/0/00.png"], "token"),
         (["serve", "photos", "--port", "70000"], "port"),
         (["serve", "photos", "--workers", "0"], "workers"),
-        (["serve", "photos", "--add-to", "absent"], "add_to"),
+        (["serve", "photos", "--add-to", "absent"], "--add-to: there is no folder absent"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(arguments, message, photos, bitseek, tmp_path, monkeypatch):
@@ -274,3 +275,24 @@ def test_a_browser_needs_a_display(monkeypatch):
     assert not _open.has_display()
     monkeypatch.setenv("DISPLAY", ":0")
     assert _open.has_display()
+
+
+def test_an_option_that_is_ignored_is_named(photos, bitseek, monkeypatch, tmp_path):
+    """What there is keeps its model; options for a new one are not dropped without a word."""
+    monkeypatch.setattr(_open, "_serve", lambda *given: None)  # what is said before is looked at
+    hasher = projections(tmp_path / "model.onnx")
+    Collection.create(photos / ".bitseek", hasher=hasher).close()
+    options = ("--features", "--seed", "3", "--weights", "nofile", "--bits", "16")
+    status, _, err = bitseek.run("open", photos, *options)
+    named = " ".join(err.split())
+    assert status == 0 and "--bits, --seed, --features, --weights is for a new collection" in named
+    assert "--supervised takes a folder of images" in bitseek.refusal("open", photos / ".bitseek", "--supervised")
+    assert bitseek.run("open", photos)[2] == ""
+
+
+def test_imported_codes_are_called_so(photos, bitseek, tmp_path):
+    hasher = projections(tmp_path / "model.onnx")
+    hasher.encode(sorted(photos.rglob("*.png"))[:3]).save(tmp_path / "three.npz")
+    Collection.create(tmp_path / "c", hasher=hasher).close()
+    assert "3 images (3 imported," in bitseek.text("index", tmp_path / "c", "--codes", tmp_path / "three.npz")
+    assert "leave it out" in bitseek.refusal("index", tmp_path / "c", photos, "--codes", tmp_path / "three.npz")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from tests.collection.harness import codes_of, encoded, files, network_is_not_needed, png
 from tests.collection.projection import BITS, Projection
+from unchecked import unchecked
 
 from bitseek.codes import Codes
 from bitseek.collection import Collection, _items
@@ -27,7 +28,7 @@ def test_what_was_added_is_there_after_opening(made, photos, hasher, monkeypatch
         assert codes_of(again) == encoded(hasher, files(photos))
         assert again.codes[again.alive].hex() == [item.code for item in again.items()]
         assert Projection.load(again.model).fingerprint == hasher.fingerprint
-        assert repr(again) == "Collection('c', 20 items of 70 bits)"
+        assert repr(again) == f"Collection({str(made)!r}, 20 items of 70 bits)"
 
 
 def test_items_are_described(made, photos):
@@ -65,6 +66,15 @@ def test_a_file_or_a_folder_that_is_something_else_is_refused(tmp_path, hasher):
     (tmp_path / "mine" / "letter.txt").touch()
     with pytest.raises(RunError, match="is not a collection; make one with: bitseek index"):
         Collection.open(tmp_path / "mine")
+    Collection.create(tmp_path / "my photos" / ".bitseek", hasher=hasher).close()
+    with pytest.raises(RunError, match=r"holds one; name that: '.*my photos/\.bitseek'$"):
+        Collection.open(tmp_path / "my photos")
+    with pytest.raises(RunError, match=r"bitseek index '.*no photos' FOLDER"):
+        Collection.open(tmp_path / "no photos")
+    for wrong in (None, "model.onnx", lambda: hasher):
+        with pytest.raises(BitseekError, match="a hasher is what"):
+            unchecked(Collection.create)(tmp_path / "new", hasher=wrong)
+    assert not (tmp_path / "new").exists()
     for taken in (tmp_path / "mine", tmp_path / "mine" / "letter.txt", tmp_path / "mine" / "letter.txt" / "c"):
         with pytest.raises(RunError, match=r"exists and is not an empty folder|cannot make the collection"):
             Collection.create(taken, hasher=hasher)
@@ -319,6 +329,54 @@ def test_a_closed_collection_says_so(made):
             act()
 
 
+def test_it_stays_the_same_when_the_program_goes_elsewhere(tmp_path, photos, hasher, monkeypatch):
+    """As `.bitseek` is the name of many collections."""
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        with Collection.create(".bitseek", hasher=hasher) as collection:
+            monkeypatch.chdir(tmp_path)
+            collection.update(photos / "a", hasher=hasher)
+    monkeypatch.chdir(tmp_path / "here")
+    with Collection.open(".bitseek") as collection:
+        monkeypatch.chdir(tmp_path / "there")
+        collection.update(photos / "b", hasher=hasher)
+        assert len(collection) == 20
+    with Collection.open(tmp_path / "there" / ".bitseek") as other:
+        assert len(other) == 10
+
+
+def test_the_slower_of_two_makers_takes_nothing_away(tmp_path, photos, hasher):
+    """Whether the first one is at it, or was done before the second one came to its turn."""
+    others = []
+
+    class Slow(Projection):
+        def save(self, folder):
+            with pytest.raises(RunError, match="has been writing to"):
+                others.append(Collection.create(tmp_path / "new", hasher=hasher))
+            super().save(folder)
+
+    with Collection.create(tmp_path / "new", hasher=Slow()) as collection:
+        assert not others and collection.update(photos, hasher=hasher).added == 20
+    with pytest.raises(RunError, match="not an empty folder"):
+        Collection.create(tmp_path / "new", hasher=hasher)
+    assert len(Collection.open(tmp_path / "new")) == 20
+
+
+def test_one_that_was_made_anew_is_not_taken_for_the_old_one(made, photos, hasher):
+    with Collection.open(made) as old:
+        shutil.rmtree(made)
+        with pytest.raises(RunError, match="No such file"):
+            old.items()
+        with Collection.create(made, hasher=hasher) as new:
+            new.update(photos / "b", hasher=hasher)
+            for act in (old.items, old.refresh, old.update, partial(old.search, new.codes[:1])):
+                with pytest.raises(RunError, match="was deleted, and another one made in its place"):
+                    act()
+            assert len(new.items()) == 10
+
+
+@pytest.mark.usefixtures("unchecked")
 def test_what_is_no_path_and_no_number_is_told(made):
     with Collection.open(made) as collection:
         for act, sentence in (

@@ -8,7 +8,7 @@ from tests.collection.harness import files, png
 
 from bitseek.codes import Codes
 from bitseek.collection import Collection, _compare
-from bitseek.collection._items import Items
+from bitseek.collection._connections import Connections
 
 
 def test_no_statement_reads_all_items(tmp_path, photos, hasher, monkeypatch):
@@ -19,7 +19,7 @@ def test_no_statement_reads_all_items(tmp_path, photos, hasher, monkeypatch):
         connection.set_trace_callback(statements.add)
         return connection
 
-    monkeypatch.setattr(Items, "_connected", traced)
+    monkeypatch.setattr(Connections, "_connected", traced)
     with Collection.create(tmp_path / "c", hasher=hasher) as collection:
         collection.update(photos / "a", hasher=hasher)
         collection.add_codes(

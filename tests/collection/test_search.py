@@ -103,6 +103,44 @@ def test_reranking(featured, hasher, tmp_path):
     assert featured.search(items[2], k=1, rerank="logits", hasher=hasher)[0].item == items[2]
 
 
+def test_items_without_features(featured, photos, hasher, tmp_path):
+    """They are imported: as queries, their files are encoded; as hits, they come last."""
+    names = [tmp_path / "else" / f"{i}.png" for i in range(2)]
+    names[0].parent.mkdir()
+    for i, name in enumerate(names):
+        name.write_bytes(png(700 + i))
+    featured.add_codes(hasher.encode(names), paths=names)
+    nameless = hasher.encode(names[:1])
+    featured.add_codes(nameless)
+    square = np.stack([hasher.preprocess.square(decode(names[0]))])
+    query = hasher.features_of(square)[0]
+    squares = np.stack([hasher.preprocess.square(decode(item.path)) for item in featured.items()[:18]])
+    rows = hasher.features_of(squares)
+    cosines = rows @ query / np.linalg.norm(rows, axis=1) / np.linalg.norm(query)
+    assert cosines.min() < -0.01  # which a score of 0 would be above
+    for one in (names[0], featured.find(names[0])):
+        hits = featured.search(one, k=30, rerank="features", hasher=hasher)
+        assert np.allclose([hit.score for hit in hits], [*np.sort(cosines)[::-1], -1, -1, -1], atol=2e-3)
+        assert [hit.item.id for hit in hits[18:]] == [20, 21, 22]
+    for rerank in ("features", "logits"):
+        with pytest.raises(BitseekError, match=f"item 22 was imported without a path, .* its {rerank} from"):
+            featured.search(featured.item(22), rerank=rerank, hasher=hasher)
+
+
+def test_nothing_is_found_where_nothing_is(made, photos, hasher, tmp_path):
+    query = photos / "a" / "00.png"
+    with Collection.create(tmp_path / "empty", hasher=hasher) as empty, Collection.open(made) as removed:
+        removed.remove(removed.alive)
+        for collection in (empty, removed):
+            assert collection.search(query, rerank="logits", hasher=hasher) == []
+            assert collection.search([query, query], rerank="logits", hasher=hasher) == [[], []]
+            assert collection.search(query, hasher=hasher) == []
+    with Collection.create(tmp_path / "f", hasher=hasher, features=True) as collection:
+        collection.update(photos, hasher=hasher)
+        collection.remove(collection.alive)
+        assert collection.search(query, rerank="features", hasher=hasher) == []
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_what_cannot_be_searched_is_told(made, featured, photos):
     code = Codes.from_bits(np.zeros((1, BITS), bool))

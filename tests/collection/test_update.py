@@ -7,8 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 from tests.collection.harness import codes_of, encoded, files, network_is_not_needed, png
 from tests.collection.projection import BITS, Projection
 
@@ -347,6 +348,41 @@ def test_a_folder_around_a_moved_collection_is_not_that_of_its_pictures(tmp_path
         assert collection.forget(other) == 20 and collection.update(other, hasher=hasher).added == 1
 
 
+def test_readers_know_a_folder_until_its_items_are_gone(made, photos, tmp_path, hasher):
+    """The folder was forgotten at once, and another one got its number, while readers still found its items."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "new.png").write_bytes(png(99))
+    with Collection.open(made) as reader, Collection.open(made) as collection:
+        before, seen = reader.items(), []
+
+        def progress(_):
+            seen.append((reader.items(), len(list(reader._batches()))))
+            with Collection.open(made) as fresh:
+                assert len(fresh) == 0 and not fresh.items()
+
+        assert collection.forget(photos) == 20 and collection.roots() == []
+        assert reader.items() == before and reader.find(before[0].path) == before[0]
+        with pytest.raises(BitseekError, match="those that were are none"):
+            collection.forget(photos)
+        with pytest.raises(RunError, match="no folder was ever indexed"):
+            collection.update(hasher=hasher)
+        assert collection.update(tmp_path / "other", hasher=hasher, progress=progress).added == 1
+        assert seen and all(items == before for items, _ in seen)
+        assert [item.path for item in reader.items()] == [str(tmp_path / "other" / "new.png")]
+        assert reader.roots() == [str(tmp_path / "other")]
+    with closing(sqlite3.connect(made / "items.sqlite")) as connection:
+        assert connection.execute("SELECT kind FROM roots").fetchall() == [("folder",)]
+
+
+def test_a_folder_that_is_there_as_two_roots_is_forgotten_whole(tmp_path, photos, hasher):
+    name = photos / "a" / "00.png"
+    with Collection.create(tmp_path / "c", hasher=hasher) as collection:
+        collection.add_codes(hasher.encode([name]), paths=[name], root=photos / "a")
+        collection.update(photos / "a" / "02.png", hasher=hasher)
+        assert len(collection) == 2 and collection.roots() == [str(photos / "a")]
+        assert collection.forget(photos / "a") == 2 and len(collection) == 0 and collection.roots() == []
+
+
 def test_a_folder_with_nothing_but_hidden_files_is_empty(tmp_path, photos, hasher):
     with Collection.create(photos / ".bitseek", hasher=hasher) as collection:
         collection.update(photos, hasher=hasher)
@@ -421,3 +457,72 @@ def test_a_file_from_the_far_future_is_indexed_and_left_alone_after(tmp_path, ha
     with Collection.create(tmp_path / "collection", hasher=hasher) as photos:
         assert photos.update(picture.parent, hasher=hasher).added == 1
         assert photos.update(hasher=hasher).unchanged == 1
+
+
+def test_a_folder_that_cannot_be_read_stays_as_it_was(made, photos, hasher, monkeypatch):
+    """`lost+found`, or another's folder: what was below it is neither looked at nor taken out; the rest is updated."""
+    broken = photos / "a" / "broken.png"
+    broken.write_bytes(png(1)[:30])
+    scandir = os.scandir
+
+    def closed(folder):
+        if folder == os.fsencode(photos / "a"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    with Collection.open(made) as collection:
+        ignored = collection.update(hasher=hasher).unreadable
+        (photos / "b" / "01.png").unlink()
+        (photos / "b" / "new.png").write_bytes(png(60))
+        monkeypatch.setattr(os, "scandir", closed)
+        done = collection.update(hasher=hasher)
+        assert (done.added, done.moved, done.removed) == (1, 0, 1) and len(collection) == 20
+        assert done.unreadable == {str(photos / "a"): f"cannot read the folder {photos / 'a'}: Permission denied"}
+        assert collection.ignored() == ignored and collection.find(photos / "a" / "00.png")
+        with pytest.raises(ImageError, match="cannot read the folder"):
+            collection.update(photos / "a", hasher=hasher)
+        monkeypatch.undo()
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, ignored)
+
+
+def test_what_is_too_large_for_this_process_is_tried_again(made, photos, hasher, monkeypatch):
+    """More pixels than Pillow's limit, or no memory, is not the file's fault; its copy neither."""
+    large, copy = photos / "large.png", photos / "large-copy.png"
+    large.write_bytes(png(70, side=60))
+    shutil.copy(large, copy)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
+    with Collection.open(made) as collection:
+        done = collection.update(hasher=hasher)
+        assert done[:4] == (0, 0, 20, 0) and done.unreadable.keys() == {str(large), str(copy)}
+        assert all(f"{path} is too large" in reason for path, reason in done.unreadable.items())
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+        with monkeypatch.context() as context:
+            context.setattr(ImageFile.ImageFile, "load", lambda image: bytearray(1 << 62))  # a real MemoryError
+            done = collection.update(hasher=hasher)
+            assert all("there is no memory" in reason for reason in done.unreadable.values()), done
+        assert collection.update(hasher=hasher) == (2, 0, 20, 0, {}) and not collection.ignored()
+
+
+def test_where_nothing_was_indexed_but_codes_were_imported_there_is_nothing_to_do(tmp_path, hasher):
+    with Collection.create(tmp_path / "c", hasher=hasher) as collection:
+        collection.add_codes(Codes.from_bits(np.zeros((2, BITS), bool)))
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 0, 0, {}) and len(collection) == 2
+        collection.add_codes(Codes.from_bits(np.ones((1, BITS), bool)), paths=["a.png"], root=tmp_path)
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 0, 0, {}) and len(collection) == 3
+
+
+def test_another_release_of_pillow_tries_again_what_this_one_could_not_read(made, photos, hasher, monkeypatch):
+    broken, removed = photos / "broken.png", photos / "a" / "00.png"
+    broken.write_bytes(png(1)[:30])
+    read = []
+    with Collection.open(made) as collection:
+        collection.remove([collection.find(removed).id])
+        for version, tried in ((PIL.__version__, 1), (PIL.__version__, 0), ("99.0.0", 1), ("99.0.0", 0)):
+            monkeypatch.setattr(PIL, "__version__", version)
+            monkeypatch.setattr(
+                _prepare, "_read", lambda path, name, _=_prepare._read: (read.append(path), _(path, name))[1]
+            )
+            done = collection.update(hasher=hasher)
+            assert done.unreadable.keys() == {str(broken)} and len(read) == tried and len(collection) == 19
+            monkeypatch.undo()
+            read.clear()

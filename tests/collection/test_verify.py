@@ -2,11 +2,13 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 import zlib
 
 import numpy as np
 import pytest
-from tests.collection.harness import codes_of, encoded, files, png
+from tests.collection.harness import codes_of, encoded, files, network_is_not_needed, png
 from tests.collection.projection import BITS, Projection
 
 from bitseek.codes import Codes
@@ -179,6 +181,60 @@ def test_thumbnails_are_made_again(made, photos):
     is_whole(made, photos)
     with Collection.open(made) as collection:
         assert [collection.thumbnail(item.id) for item in collection.items()] == wanted
+
+
+KILLED_AMID_THUMBNAILS = """
+import os, signal, sqlite3, sys
+store = sqlite3.connect(sys.argv[1], isolation_level=None)
+store.execute("PRAGMA cache_size = 2")
+store.execute("BEGIN")
+store.execute("DELETE FROM thumbnails")
+for i in range(200):
+    store.execute("INSERT INTO thumbnails VALUES (?, ?)", (i.to_bytes(16, "big"), os.urandom(2000)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("first", ["thumbnail", "verify", "look"])
+def test_thumbnails_outlive_a_writer_that_was_killed(first, made, photos):
+    """What it left beside the store must be rolled back; the images are on a disk that is out."""
+    with Collection.open(made) as collection:
+        wanted = [collection.thumbnail(item.id) for item in collection.items()]
+    subprocess.run([sys.executable, "-c", KILLED_AMID_THUMBNAILS, made / "thumbnails.sqlite"], check=False)
+    assert (made / "thumbnails.sqlite-journal").stat().st_size
+    photos.rename(photos.with_name("out"))
+    with Collection.open(made) as collection:
+        if first != "thumbnail":
+            assert not collection.verify(first == "verify", hasher=Projection()).findings
+        assert [collection.thumbnail(item.id) for item in collection.items()] == wanted
+
+
+def test_thumbnails_that_cannot_be_read_are_told_and_left_alone(made):
+    store = made / "thumbnails.sqlite"
+    store.rename(made / "kept")
+    store.mkdir()  # as root, who may read all files, nothing else is refused
+    assert verified(made)[0] == [("thumbnails", False)] and store.is_dir()
+    store.rmdir()
+    (made / "kept").rename(store)
+    assert verified(made)[0] == []
+
+
+def test_features_of_an_item_with_a_twin_are_restored(tmp_path, photos, hasher):
+    twin = photos / "z.png"
+    twin.write_bytes((photos / "a" / "00.png").read_bytes())
+    with Collection.create(tmp_path / "f", hasher=hasher, features=True) as collection:
+        collection.update(photos, hasher=hasher)
+        id, before = collection.find(twin).id, np.array(collection._published.features)
+    with (tmp_path / "f" / "features.bin").open("r+b") as file:
+        file.seek(id * before[0].nbytes)
+        file.write(bytes([0x55]) * before[0].nbytes)
+    assert verified(tmp_path / "f")[0] == [("features", True)]
+    with Collection.open(tmp_path / "f") as collection:
+        assert collection.update(hasher=network_is_not_needed) == (1, 0, 20, 0, {})  # its twin has them
+        assert np.array_equal(collection._published.features[collection.find(twin).id], before[id])
+        hits = collection.search(photos / "a" / "00.png", k=2, rerank="features", hasher=hasher)
+        assert {hit.item.path for hit in hits} == {str(twin), str(photos / "a" / "00.png")}
+    assert verified(tmp_path / "f")[0] == []
 
 
 def test_a_model_that_is_another_is_told(made):

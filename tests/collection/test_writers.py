@@ -3,10 +3,12 @@
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -84,6 +86,22 @@ def test_threads_of_one_process_exclude_each_other(made, photos, hasher):
     assert not told and sorted(done) == [0, 0, 0, 10]
 
 
+def test_the_note_of_a_killed_writer_is_not_that_of_whoever_has_its_number_now(made, photos, hasher):
+    """As after a container was restarted, where everything is process 1."""
+    change = {"pid": os.getpid()}
+    with holding(made, 60) as process:
+        note = json.loads((made / "writer.json").read_text())
+        process.kill()
+    (made / "writer.json").write_text(json.dumps(note | change))
+    assert _lock.holder(made) is None and _lock.progress_of(made) is None
+    with closing(sqlite3.connect(made / "items.sqlite")) as connection, connection:
+        connection.execute("UPDATE items SET removed_in = 2 WHERE id = 9")  # committed, and not published
+    with Collection.open(made) as collection:
+        assert len(collection) == 19
+    with _lock.WriterLock(made).held(0):
+        assert _lock.holder(made)["pid"] == os.getpid()
+
+
 def test_notes_of_writers(tmp_path):
     note = {"pid": os.getpid(), "host": socket.gethostname(), "program": "x", "since": time.time()}
     file = tmp_path / "writer.json"
@@ -147,6 +165,37 @@ def test_an_import_that_fails_leaves_nothing(made, monkeypatch):
                 collection.add_codes(options.pop("codes"), **options)
             assert codes_of(collection) == before and collection.generation == 1
         assert collection.add_codes(random_codes(8), paths=list("abcdefgh")).added == 8
+
+
+def test_codes_for_what_was_removed_make_it_an_item_again(made, photos, hasher, monkeypatch):
+    monkeypatch.setattr(_import, "AT_ONCE", 1)
+    name = str(photos / "a" / "00.png")
+    with Collection.open(made) as collection:
+        collection.remove([collection.find(name).id])
+        assert list(collection.ignored()) == [name]
+        with pytest.raises(BitseekError, match="a path is not empty"):
+            collection.add_codes(random_codes(2), paths=[name, ""])
+        assert list(collection.ignored()) == [name] and len(collection) == 19  # as the import was taken back
+        collection.add_codes(hasher.encode([name]), paths=[name])
+        assert not collection.ignored() and len(collection) == 20
+        done = collection.update(hasher=hasher)
+        assert done.added + done.moved == 1 and done.unchanged == 19 and not done.unreadable
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {})
+
+
+def test_codes_with_stamps_but_no_hashes_get_labels(made, photos, hasher, tmp_path):
+    with Collection.open(made) as collection:
+        collection.export(tmp_path / "all.npz")
+    with np.load(tmp_path / "all.npz") as stored:
+        columns = {name: stored[name] for name in stored.files if name != "hashes"}
+    columns["labels"][:] = -1
+    np.savez(tmp_path / "few.npz", **columns)
+    with Collection.create(tmp_path / "other", hasher=hasher) as other:
+        assert other.add_codes(tmp_path / "few.npz").added == 20 and not other.labels()
+        assert other.update(photos, hasher=network_is_not_needed) == (0, 20, 0, 0, {})
+        assert other.labels() == {"a": 10, "b": 10}
+        assert other.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {})
+        assert codes_of(other) == encoded(Projection(), files(photos))
 
 
 def test_there_and_back(made, photos, hasher, tmp_path):

@@ -41,7 +41,7 @@ def test_what_is_no_model_is_a_sentence(exported, tmp_path):
     for given, sentence in (
         (tmp_path / "text", "is not an ONNX file of bitseek"),
         (tmp_path, "is not a run folder"),
-        (tmp_path / "absent", "is not a run folder"),
+        (tmp_path / "absent", "there is no file or folder .*absent; a model is a run folder"),
         ("", "a path is text"),
     ):
         with pytest.raises(BitseekError, match=sentence):
@@ -188,3 +188,13 @@ def test_the_report_of_other_weights_is_not_pushed(hasher, tmp_path):
     made.save(tmp_path / "run")
     keep_report(tmp_path / "run", {**REPORT, "fingerprint": made.fingerprint})
     assert load(tmp_path / "run").report == {**REPORT, "fingerprint": made.fingerprint}
+
+
+def test_a_name_that_is_mistyped_is_said_without_torch(tmp_path):
+    program = (
+        "import sys; sys.modules['torch'] = None; import bitseek\n"
+        f"try: bitseek.load({str(tmp_path / 'nothere')!r})\n"
+        "except bitseek.BitseekError as error: print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said.startswith(f"there is no file or folder {tmp_path / 'nothere'};")

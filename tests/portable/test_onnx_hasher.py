@@ -80,6 +80,9 @@ def test_odd_input_is_refused_with_a_sentence(onnx_hasher, squares, unchecked):
     for bad in (squares[0], squares[:, :4], squares.astype(np.float32), squares[..., :1], np.zeros((0, 3), np.uint8)):
         with pytest.raises(ShapeError, match=r"takes squares \(n, 8, 8, 3\) of uint8"):
             onnx_hasher.logits_of(bad)
+    for bad in ([[1]], "squares", None):
+        with pytest.raises(ShapeError, match="squares"):
+            onnx_hasher.logits_of(bad)
     with pytest.raises(BitseekError, match="batch_size=0"):
         onnx_hasher.encode(squares, batch_size=0)
 

@@ -7,8 +7,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
+from tests.server.harness import draw
 
+from bitseek.collection import Collection
+from bitseek.errors import LabelError
 from bitseek.images import decode
+from bitseek.server import Settings, create_app
 
 
 def test_items_are_listed_page_by_page(client, collection, photos):
@@ -90,3 +95,54 @@ def test_copies_are_an_exact_group(client, collection):
 def test_health_and_progress_of_a_service_at_rest(client, collection):
     assert client.get("/api/health").json() == {"status": "ok", "items": 24, "generation": collection.generation}
     assert client.get("/api/progress").json()["running"] is False
+
+
+def test_a_thumbnail_is_made_of_the_file_that_was_indexed_and_of_no_other(tmp_path, photos, folder, hasher):
+    """Neither a link in its place nor a format that no upload may have is decoded."""
+    strange = photos / "dogs" / "strange.ppm"
+    draw(strange, 90)
+    secret = draw(tmp_path / "private" / "secret.png", 91, size=(60, 50))
+    with Collection.create(tmp_path / "plain", hasher=hasher, thumbnails=False) as source:
+        source.update(photos)
+        source.export(tmp_path / "all.npz")
+        ids = [source.find(photos / "dogs" / name).id for name in ("01.png", "03.png", "strange.ppm")]
+        bare = [photos / "cats" / "00.png", photos / "cats" / "02.png"]
+        codes = hasher.encode(bare)
+    with Collection.create(tmp_path / "imported", hasher=hasher) as collection:
+        collection.add_codes(tmp_path / "all.npz")
+        collection.add_codes(codes, paths=bare)  # without stamps, so nobody knows which file was encoded
+        with TestClient(create_app(collection, Settings()), base_url="http://127.0.0.1:8765") as client:
+            unknown = [collection.find(path).id for path in bare]
+            (photos / "dogs" / "03.png").unlink()
+            (photos / "dogs" / "03.png").symlink_to(secret)
+            bare[0].unlink()
+            bare[0].symlink_to(secret)
+            statuses = [client.get(f"/api/items/{id}/thumbnail").status_code for id in (*ids, *unknown)]
+    assert statuses == [200, 404, 404, 404, 404]
+
+
+def test_of_paths_imported_from_anywhere_the_last_name_is_told(tmp_path, photos, hasher, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    paths = [photos / "cats" / "00.png"]
+    with Collection.create(tmp_path / "imported", hasher=hasher) as collection:
+        collection.add_codes(hasher.encode(paths), paths=paths)
+        with TestClient(create_app(collection, Settings()), base_url="http://127.0.0.1:8765") as client:
+            item = client.get("/api/items/0").json()
+    assert (item["name"], item["folder"]) == ("00.png", "")
+
+
+def test_a_label_that_this_service_does_not_show_yet(client, collection, folder, photos, hasher, monkeypatch):
+    """Another process has published it; items, labels and searches are all of the update that is shown."""
+    monkeypatch.setattr(collection, "refresh", lambda: False)
+    draw(photos / "new" / "first.png", 92)
+    with Collection.open(folder) as other:
+        other.update(hasher=hasher)
+        assert other.labels()["new"] == 1
+    assert client.get("/api/items", params={"label": "new"}).json() == {"total": 0, "items": []}
+    found = client.get("/api/items/0/similar", params={"label": "new"})
+    assert found.status_code == 422 and "no item has this label" in found.json()["detail"]
+    assert client.get("/api/items", params={"label": "cats"}).json()["total"] == collection.labels()["cats"] == 13
+    with pytest.raises(LabelError, match=r"labels are cats, dogs$"):
+        collection.items(label="new")

@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends no command
+    if "" in (sys.argv[1:] if arguments is None else arguments):  # as a path it would be the folder where one is
+        _fail("an argument is empty; perhaps a variable of the shell is not set. See: bitseek --help", 2)
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()

@@ -20,7 +20,7 @@ SHOWN = 20
 
 
 def dedup(
-    collection: Path,
+    collection: str,
     /,
     *,
     radius: int | None = None,
@@ -41,11 +41,12 @@ def dedup(
         linkage: connected, where a chain of duplicates is one group; or complete, where every two of a group are near.
         out: .csv (a row an item) or .json file to write the groups to.
     """
-    from bitseek.collection import Collection, write_groups
+    from bitseek.collection import write_groups
+    from bitseek.engines import open_collection
 
     if out is not None and out.suffix.lower() not in (".csv", ".json"):
         raise BitseekError(f"groups are written as .csv or .json, got {out}")
-    with Collection.open(collection) as opened:
+    with open_collection(collection) as opened:
         wanted = opened.bits // 16 if radius is None else radius
         with counting("searching") as progress:
             found = opened.duplicates(wanted, progress=progress)
@@ -71,7 +72,7 @@ def dedup(
     say(f"{len(groups)} groups of {images} images within {wanted} bits ({linkage}), {same} of them of the same content")
 
 
-def verify(collection: Path, /, *, repair: bool = True, json: Json = False) -> None:
+def verify(collection: str, /, *, repair: bool = True, json: Json = False) -> None:
     """Check every checksum of a collection, and repair what can be repaired.
 
     Codes, features and thumbnails are compared with what was recorded of them; a code that was damaged is restored,
@@ -83,22 +84,22 @@ def verify(collection: Path, /, *, repair: bool = True, json: Json = False) -> N
         collection: folder of the collection.
         repair: whether to write; with --no-repair it is only told what is wrong.
     """
-    from bitseek.collection import Collection
+    from bitseek.engines import open_collection, without_password
 
-    with Collection.open(collection) as opened:
+    with open_collection(collection) as opened:
         found = opened.verify(repair=repair)
     if json:
         show_json({**asdict(found), "ok": found.ok})
     else:
         show_table([each._asdict() for each in found.findings], prose=True)
         files = f"{found.gone} of their files are not there now, {found.changed} were changed since"
-        say(f"{collection}: {found.items} images, {len(found.findings)} findings; {files}")
+        say(f"{without_password(collection)}: {found.items} images, {len(found.findings)} findings; {files}")
     if left := sum(not each.mended for each in found.findings):
         raise BitseekError(f"{left} findings in {collection} are not repaired; each of them says what to do")
 
 
 def remove(
-    collection: Path, items: Annotated[list[str], Parameter(negative_iterable="")], /, *, json: Json = False
+    collection: str, items: Annotated[list[str], Parameter(negative_iterable="")], /, *, json: Json = False
 ) -> None:
     """Take items out of a collection, so that no search finds them; their files are left alone.
 
@@ -109,17 +110,18 @@ def remove(
 
     Args:
         collection: folder of the collection.
-        items: paths of images, numbers of items, or folders that were indexed.
+        items: paths of images, numbers of items, or folders that were indexed (one with digits for a name as ./7).
     """
-    from bitseek.collection import Collection
+    from bitseek.engines import open_collection, without_password
 
-    with Collection.open(collection) as opened:
-        folders = [each for each in items if os.path.realpath(each) in opened.roots()]
+    with open_collection(collection) as opened:
+        roots = opened.roots()
+        folders = [each for each in items if not each.isdecimal() and os.path.realpath(each) in roots]
         ids = [item_of(opened, each).id for each in items if each not in folders]
         count = sum(opened.forget(folder) for folder in folders) + (opened.remove(ids) if ids else 0)
         left = len(opened)
     value = {"removed": count, "items": left}
-    show(value, f"{collection}: {count} removed, {left} images left", json)
+    show(value, f"{without_password(collection)}: {count} removed, {left} images left", json)
 
 
 def _facts(item: "Item") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from bitseek.cli._arguments import COMPUTE, Compute, Files, Flag, Json
-from bitseek.cli._console import note_unreadable, say, show, show_json, show_table, updating
+from bitseek.cli._console import note, note_unreadable, say, show, show_json, show_table, updating
 from bitseek.errors import BitseekError, CodeWidthError
 
 if TYPE_CHECKING:
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 def index(
-    collection: Path,
+    collection: str,
     folders: Files | None = None,
     /,
     *,
     model: str | None = None,
+    bits: int | None = None,
     features: Flag = False,
     codes: Path | None = None,
     wait: float = 0.0,
@@ -36,33 +37,44 @@ def index(
     Example: `bitseek index my-photos ~/Pictures --model runs/my-run`, later `bitseek index my-photos`
 
     Args:
-        collection: folder of the collection; it is made if it is not there.
+        collection: folder of the collection, or postgresql://USER@HOST/DATABASE?collection=NAME; it is made if it is
+            not there.
         folders: images, and folders of images; without any, those that the collection knows.
         model: run folder, FILE.onnx or org/name of the hub: for a new collection, which keeps a copy of it.
+        bits: of nested codes, how many first bits a new collection holds: a length of the model; all by default.
         features: keep the backbone's features too, for `search --rerank features`; for a new collection.
         codes: take codes from a file instead of images: what `export` wrote, or another .npz, .parquet or .faiss file
             of the same model's codes.
         wait: seconds to wait while another program writes to the collection.
     """
-    from bitseek.collection import Collection
+    from bitseek.engines import collection_exists, create_collection, open_collection, without_password
 
-    is_new = not Collection.exists(collection)
+    name = without_password(collection)
+    is_new = not collection_exists(collection)
     if is_new and model is None:
         raise BitseekError(
-            f"{collection} is a new collection; say which model shall encode it: --model RUN or --model FILE.onnx (or "
+            f"{name} is a new collection; say which model shall encode it: --model RUN or --model FILE.onnx (or "
             "let one be fitted to a folder: bitseek open FOLDER)"
         )
     if is_new and not folders and codes is None:
-        raise BitseekError(f"{collection} is a new collection; say which folders it shall hold")
+        raise BitseekError(f"{name} is a new collection; say which folders it shall hold")
+    if codes is not None and folders:
+        raise BitseekError(
+            f"--codes takes its images from {codes}, so {folders[0]} would not be looked at; leave it out, or index it "
+            "by a second command"
+        )
     if features and not is_new:
-        raise BitseekError(f"{collection} is there already; features are kept from the beginning, or not at all")
+        raise BitseekError(f"{name} is there already; features are kept from the beginning, or not at all")
     hasher = None if model is None else loader(model, compute)
     if is_new:
         assert hasher is not None
-        opened = Collection.create(collection, hasher=hasher(), features=features)
+        whole: Any = hasher()
+        opened = create_collection(collection, hasher=whole if bits is None else whole.prefix(bits), features=features)
     else:
-        opened = Collection.open(collection)
+        opened = open_collection(collection)
     with opened:
+        if bits not in (None, opened.bits):
+            raise BitseekError(f"{name} holds codes of {opened.bits} bits, not of {bits}; make a new collection")
         load = hasher or partial(opened.encoder, compute.device, compute.threads)
         if hasher is not None and not is_new:
             _check(opened, hasher())
@@ -81,14 +93,14 @@ def index(
         items = len(opened)
     note_unreadable(list(done.unreadable.values()))
     show(
-        {"collection": str(collection), "items": items, **done._asdict()},
-        f"{collection}: {in_words(items, done)}",
+        {"collection": name, "items": items, **done._asdict()},
+        f"{name}: {in_words(items, done, 'encoded' if codes is None else 'imported')}",
         json,
     )
 
 
 def search(
-    collection: Path,
+    collection: str,
     images: Files | None = None,
     /,
     *,
@@ -107,7 +119,7 @@ def search(
     Example: `bitseek search my-photos sunset.jpg -k 5`, `bitseek search my-photos --like 17 --radius 6`
 
     Args:
-        collection: folder of the collection.
+        collection: folder of the collection, or an address: postgresql://…, ray://….
         images: what to search for.
         k: how many images to find for each; by default 10, or with --radius all.
         radius: only those at most this Hamming distance away.
@@ -117,11 +129,11 @@ def search(
         rerank: order the nearest anew by the query's logits, or by features where the collection keeps them.
         model: the collection's model as another file, such as the .onnx of its run.
     """
-    from bitseek.collection import Collection
+    from bitseek.engines import open_collection
 
     if (bool(images) + (like is not None) + (code is not None)) != 1:
         raise BitseekError("a search is for one of three: images, --like ITEM, or --code HEX")
-    with Collection.open(collection) as opened:
+    with open_collection(collection) as opened:
         asked: Any = images
         if like is not None:
             asked = [item_of(opened, like)]
@@ -139,12 +151,20 @@ def search(
             if model is None
             else loader(model, compute),
         )
+        recall = opened.recall
     names = [like or code] if images is None else [str(image) for image in images]
     if json:
+        measured = {} if recall is None else {"recall": recall._asdict()}
         show_json([
-            {"query": name, "hits": [_as_json(hit) for hit in hits]} for name, hits in zip(names, found, strict=True)
+            {"query": name, "hits": [_as_json(hit) for hit in hits]} | measured
+            for name, hits in zip(names, found, strict=True)
         ])  # fmt: skip
         return
+    if recall is not None:
+        note(
+            f"approximate: such searches found {100 * recall.share:.1f} % of the {recall.k} nearest of each of "
+            f"{recall.queries} sampled queries"
+        )
     for name, hits in zip(names, found, strict=True):
         show_table(_rows(hits), name)
         if not hits:
@@ -169,9 +189,10 @@ def _check(opened: "Collection", encoder: "Encoder") -> None:
     Raises:
         CodeWidthError: it is another one.
     """
+    from bitseek.collection import at_length
     from bitseek.portable import same_codes
 
-    if not same_codes(encoder.fingerprint, opened.fingerprint):
+    if not same_codes(at_length(encoder, opened.bits).fingerprint, opened.fingerprint):
         raise CodeWidthError(
             f"the codes of {opened.folder} were made by model {opened.fingerprint}, not by {encoder.fingerprint}; "
             "leave out --model, or make a new collection"
@@ -194,10 +215,10 @@ def item_of(opened: "Collection", name: str) -> "Item":
     )
 
 
-def in_words(items: int, done: "Update") -> str:
+def in_words(items: int, done: "Update", new: str = "encoded") -> str:
     """What an update did, and what there is now."""
     return (
-        f"{items} images ({done.added} encoded, {done.moved} moved, {done.unchanged} unchanged, {done.removed} "
+        f"{items} images ({done.added} {new}, {done.moved} moved, {done.unchanged} unchanged, {done.removed} "
         f"removed, {len(done.unreadable)} unreadable)"
     )
 

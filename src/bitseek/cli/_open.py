@@ -80,10 +80,22 @@ def open_folder(
     if not is_collection and not folder.is_dir():
         raise BitseekError(f"there is no folder {folder}")
     place = folder if is_collection else collection or folder / (HIDDEN if method is None else f"{HIDDEN}-{method}")
+    for_new = {
+        "--model": model is not None,
+        "--bits": bits is not None,
+        "--backbone": backbone is not None,
+        "--seed": seed != 0,
+        "--features": features,
+        "--weights": network.weights != NETWORK.weights,
+        "--size": network.size is not None,
+        "--backbone-set": bool(network.backbone_set),
+    }
     hasher: Any = None
     facts: dict[str, Any] = {"collection": str(place)}
     if Collection.exists(place):
-        if given := [name for name, value in (("--model", model), ("--bits", bits), ("--backbone", backbone)) if value]:
+        if is_collection and method is not None:
+            raise BitseekError(f"{place} has its model already; --supervised takes a folder of images")
+        if given := [name for name, is_given in for_new.items() if is_given]:
             note(f"{place} keeps the model that it was made with; {', '.join(given)} is for a new collection")
     else:
         with _new(place, folder):

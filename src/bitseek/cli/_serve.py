@@ -10,7 +10,7 @@ from bitseek.errors import BitseekError
 
 
 def serve(
-    collection: Path,
+    collection: str,
     /,
     *,
     host: str | None = None,
@@ -34,7 +34,7 @@ def serve(
     Example: `bitseek serve my-photos --port 8765`
 
     Args:
-        collection: folder of the collection.
+        collection: folder of the collection, or an address: postgresql://…, ray://….
         host: address to listen to; 127.0.0.1 by default, 0.0.0.0 for the whole network.
         port: to listen to; 8765 by default, 0 for a free one.
         workers: processes that answer; they share the mapped codes.
@@ -47,6 +47,8 @@ def serve(
         allow_host: further names by which browsers may call it.
         log_requests: log every request, not only what was slow or failed.
     """
+    if add_to is not None and not add_to.expanduser().is_dir():
+        raise BitseekError(f"--add-to: there is no folder {add_to}; make it, or name another one")
     values: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -60,13 +62,14 @@ def serve(
         "allowed_hosts": allow_host or None,
         "log_requests": log_requests,
     }
+    from bitseek.engines import without_password
     from bitseek.server import Settings
     from bitseek.server import serve as serve_collection
 
     settings = Settings(**{name: value for name, value in values.items() if value is not None})
 
     def announce(address: str) -> None:
-        show({"collection": str(collection), "address": address}, f"{address}  (Ctrl-C ends it)", json)
+        show({"collection": without_password(collection), "address": address}, f"{address}  (Ctrl-C ends it)", json)
         sys.stdout.flush()
 
     serve_collection(collection, settings, announce=announce)

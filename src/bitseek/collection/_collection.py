@@ -1,6 +1,7 @@
 """Collection: what can be done with somebody's images on disk; each method stands on the module of its concept."""
 
 import os
+import shlex
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,13 +15,15 @@ import numpy as np
 from bitseek._checks import as_array, whole_number
 from bitseek._files import FilePath, user_path
 from bitseek.codes import Codes
-from bitseek.collection import _create, _formats, _import, _items
+from bitseek.collection import _create, _formats, _import, _items, _roots
 from bitseek.collection._batch import ROWS, Batch
+from bitseek.collection._connections import transaction
 from bitseek.collection._contents import Contents
 from bitseek.collection._duplicates import Duplicates
 from bitseek.collection._encoder import AnyEncoder, Encoder
-from bitseek.collection._items import DATABASE, get_meta, is_pending, transaction
+from bitseek.collection._items import DATABASE, get_meta, is_pending
 from bitseek.collection._lock import Progress
+from bitseek.collection._published import MakeSearch
 from bitseek.collection._roots import roots_of
 from bitseek.collection._sentences import sentences
 from bitseek.collection._update import Update, Updater
@@ -61,23 +64,29 @@ class Collection(Contents):
             thumbnails: whether to keep a small picture of each image.
 
         Raises:
-            BitseekError: the folder holds something already, or cannot be made; the hasher cannot be saved.
+            BitseekError: the folder holds something already, or cannot be made; the hasher is none, or cannot be saved.
         """
+        if not isinstance(hasher, Encoder):
+            raise BitseekError(f"a hasher is what bitseek.load gives, got {hasher!r:.80}")
         made = cls(_create.make(folder, hasher, features=features, thumbnails=thumbnails))
         made._is_new = True
         return made
 
     @classmethod
-    def open(cls, folder: FilePath) -> "Collection":
+    def open(cls, folder: FilePath, *, index: MakeSearch | None = None) -> "Collection":
         """Open a collection; what a killed update left behind is taken over.
+
+        Args:
+            folder: of the collection.
+            index: makes the search over the codes of all items, from the folder, the codes, and the ids that are gone;
+                None for a `HammingIndex` (see `bitseek.engines` for others).
 
         Raises:
             RunError: there is none, or it is damaged or may not be read, or an older bitseek made it.
         """
         if not cls.exists(folder):
-            name = printable(folder)
-            raise RunError(f"{name} is not a collection; make one with: bitseek index {name} FOLDER --model RUN")
-        return cls(folder)
+            raise RunError(_no_collection(user_path(folder)))
+        return cls(folder, index)
 
     @staticmethod
     def exists(folder: FilePath) -> bool:
@@ -170,19 +179,13 @@ class Collection(Contents):
         """
         wanted = os.fsencode(os.path.realpath(user_path(folder)))
         with self._writing(wait) as one:
-            roots = roots_of(one.connection, self.folder)
-            root = next((root for root in roots if wanted in (root.folder, os.path.realpath(root.folder))), None)
-            if root is None:
+            roots = [root for root in roots_of(one.connection, self.folder) if root.kind != "forgotten"]
+            meant = [root for root in roots if wanted in (root.folder, os.path.realpath(root.folder))]
+            if not meant:
                 known = ", ".join(printable(root.folder) for root in roots) or "none"
                 raise BitseekError(f"the folder {printable(wanted)} was not indexed; those that were are {known}")
             with transaction(one.connection):
-                removed = one.connection.execute(
-                    "UPDATE items SET removed_in = ? WHERE root = ? AND removed_in IS NULL AND path NOT NULL",
-                    (one.generation, root.id),
-                ).rowcount
-                one.connection.execute("DELETE FROM ignored WHERE root = ?", (root.id,))
-                one.connection.execute("DELETE FROM roots WHERE id = ?", (root.id,))
-                return removed
+                return sum(_roots.forget(one.connection, root, one.generation) for root in meant)
 
     def add_codes(
         self,
@@ -321,3 +324,12 @@ class Collection(Contents):
                     modified=np.array([row.mtime_ns for row in rows], np.int64),
                     hashes=[row.hash for row in rows],
                 )
+
+
+def _no_collection(folder: Path) -> str:
+    """What to do where a folder is not a collection: name the one that `bitseek open` has made in it, or make one."""
+    name = printable(folder)
+    inside = next((entry for entry in sorted(folder.glob(".bitseek*")) if Collection.exists(entry)), None)
+    if inside is not None:
+        return f"{name} is not a collection, but holds one; name that: {shlex.quote(printable(inside))}"
+    return f"{name} is not a collection; make one with: bitseek index {shlex.quote(name)} FOLDER --model RUN"

@@ -5,15 +5,19 @@ Both sides are sets of rows, so SQLite compares them, in temporary tables: the m
     found    files that are there: root, path, size, mtime_ns, label
     wanted   those that must be looked at: new ones, other stamps, other labels; with the id of their item
     missing  ids of the items whose file is gone
+    closed   what cannot be looked at: a path, and all below it, is as it was
 """
 
 import os
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from bitseek.collection._items import transaction
+import PIL
+
+from bitseek.collection._connections import transaction
 from bitseek.collection._labels import labels_below
 from bitseek.collection._roots import Root, Scope
 from bitseek.images import IMAGE_EXTENSIONS, stamp, walk
@@ -22,7 +26,7 @@ _PAGE = 1000
 
 _TABLES = """
 DROP TABLE IF EXISTS temp.scope; DROP TABLE IF EXISTS temp.found; DROP TABLE IF EXISTS temp.wanted;
-DROP TABLE IF EXISTS temp.missing; DROP TABLE IF EXISTS temp.reused;
+DROP TABLE IF EXISTS temp.missing; DROP TABLE IF EXISTS temp.reused; DROP TABLE IF EXISTS temp.closed;
 CREATE TEMP TABLE scope (root INTEGER, low BLOB, high BLOB);
 CREATE TEMP TABLE found (
     root INTEGER, path BLOB, size INTEGER, mtime_ns INTEGER, label TEXT, PRIMARY KEY (root, path)
@@ -32,6 +36,7 @@ CREATE TEMP TABLE wanted (
 );
 CREATE TEMP TABLE missing (id INTEGER PRIMARY KEY);
 CREATE TEMP TABLE reused (id INTEGER PRIMARY KEY);
+CREATE TEMP TABLE closed (root INTEGER, low BLOB, high BLOB);
 """
 
 _FOUND = "INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?, ?)"
@@ -52,15 +57,19 @@ WHERE CASE WHEN i.id IS NOT NULL THEN i.size <> f.size OR i.mtime_ns <> f.mtime_
 ORDER BY f.root, f.path
 """
 
-_MISSING = """
+_CLOSED = "EXISTS (SELECT 1 FROM closed c WHERE c.root = {0}.root AND {0}.path >= c.low AND {0}.path < c.high)"
+
+_MISSING = f"""
 INSERT OR IGNORE INTO missing
 SELECT i.id FROM scope s CROSS JOIN items i ON i.root = s.root AND i.path >= s.low AND i.path < s.high
 WHERE i.removed_in IS NULL AND NOT EXISTS (SELECT 1 FROM found f WHERE f.root = i.root AND f.path = i.path)
+AND NOT {_CLOSED.format("i")}
 """
 
-_UNIGNORED = """
+_UNIGNORED = f"""
 DELETE FROM ignored WHERE EXISTS (SELECT 1 FROM scope s WHERE ignored.root = s.root AND path >= s.low AND path < s.high)
 AND NOT EXISTS (SELECT 1 FROM found f WHERE f.root = ignored.root AND f.path = ignored.path)
+AND NOT {_CLOSED.format("ignored")}
 """
 
 _LEFT_OUT = "found f JOIN ignored g USING (root, path) WHERE f.size = g.size AND f.mtime_ns = g.mtime_ns"
@@ -69,6 +78,19 @@ _IGNORED = """
 SELECT g.root, g.path, g.reason FROM found f JOIN ignored g ON g.root = f.root AND g.path = f.path
 WHERE NOT g.removed ORDER BY 1, 2
 """
+
+
+def retry_what_another_pillow_refused(connection: sqlite3.Connection) -> None:
+    """Let files be tried again that another release of Pillow could not read. To be called in a transaction.
+
+    Which one it was is kept as SQLite's `user_version`; 0 is none.
+    """
+    pillow = zlib.crc32(PIL.__version__.encode()) & 0x7FFF_FFFF
+    (before,) = connection.execute("PRAGMA user_version").fetchone()
+    if before not in (0, pillow):
+        connection.execute("UPDATE ignored SET size = -1 WHERE NOT removed")
+    if before != pillow:
+        connection.execute(f"PRAGMA user_version = {pillow}")
 
 
 class Wanted(NamedTuple):
@@ -105,7 +127,7 @@ class Comparison:
         left_out: number of those that are known to be unreadable, or were removed by the user, and did not change.
 
     Raises:
-        BitseekError: a folder cannot be read, or a labels.csv cannot be used.
+        BitseekError: a folder that is looked at cannot be read, or a labels.csv cannot be used.
     """
 
     def __init__(self, connection: sqlite3.Connection, scopes: list[Scope], tell: Callable[[int], None]) -> None:
@@ -115,6 +137,7 @@ class Comparison:
             id: labels_below(root.folder) if root.kind == "folder" else (lambda path: None)
             for id, root in self._roots.items()
         }
+        self._closed: dict[str, str] = {}
         connection.executescript(_TABLES)
         connection.execute("BEGIN")  # of temporary tables alone, so nobody waits for it
         try:
@@ -142,9 +165,9 @@ class Comparison:
                 yield Wanted(self._roots[root], path, label, id, hash, bool(same))
 
     def still_unreadable(self) -> dict[str, str]:
-        """The files that are there but cannot be read, by their absolute paths, with the reason."""
+        """The files and folders that are there but cannot be read, by their absolute paths, with the reason."""
         rows = self._connection.execute(_IGNORED)
-        return {os.fsdecode(self._roots[root].file(path)): reason for root, path, reason in rows}
+        return self._closed | {os.fsdecode(self._roots[root].file(path)): reason for root, path, reason in rows}
 
     def reuse(self, ids: Iterable[int]) -> None:
         """Note items whose code was taken for another file."""
@@ -184,7 +207,12 @@ class Comparison:
         place = root.file(part)
         if os.path.isdir(place) and root.kind == "folder":  # noqa: PTH112
             prefix = part + b"/" if part else b""
-            insert(_FOUND, self._rows(root, ((prefix + path, status) for path, status in walk(place))))
+            unreadable: dict[bytes, str] = {}
+            insert(_FOUND, self._rows(root, ((prefix + path, status) for path, status in walk(place, unreadable))))
+            for path, reason in ((prefix + path, reason) for path, reason in unreadable.items()):
+                self._closed[os.fsdecode(root.file(path))] = reason
+                ranges = [(root.id, path, path + b"\0"), (root.id, path + b"/", path + b"0")]
+                insert("INSERT INTO closed VALUES (?, ?, ?)", ranges)
         elif part:
             self._find_unlisted([(root.id, part)], given=True)
 

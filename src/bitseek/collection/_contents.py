@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 from jaxtyping import Int64
@@ -14,14 +14,16 @@ from bitseek._checks import whole_number
 from bitseek._files import FilePath, user_path
 from bitseek.codes import Codes
 from bitseek.collection import _map, _published, _search
+from bitseek.collection._connections import Connections
 from bitseek.collection._encoder import AnyEncoder, Encoder, Model
 from bitseek.collection._item import Item, items_of
-from bitseek.collection._items import DATABASE, Items, get_meta, is_pending
+from bitseek.collection._items import DATABASE, get_meta, is_pending
 from bitseek.collection._labels import as_label
 from bitseek.collection._lock import Progress, holder, progress_of
 from bitseek.collection._map import Map
-from bitseek.collection._published import Published
+from bitseek.collection._published import MakeSearch, Published
 from bitseek.collection._roots import roots_of
+from bitseek.collection._search import Hit
 from bitseek.collection._thumbnails import SIDE, Thumbnails, thumbnail_of
 from bitseek.collection._writer import writer
 from bitseek.errors import BitseekError, ImageError, RunError
@@ -29,26 +31,11 @@ from bitseek.images import decode, printable, stamp
 
 MODEL, MAP = "model", "map.npz"
 
-
 _AT = """
 SELECT id FROM items WHERE root = ? AND path = ? AND removed_in IS NULL
 UNION ALL SELECT id FROM items WHERE root = ? AND path = ? AND removed_in NOT NULL
 """
 """Rows of a path: that of now, and those of the last update, of which there are few."""
-
-
-class Hit(NamedTuple):
-    """One item that a search found.
-
-    Attributes:
-        item: the item.
-        distance: Hamming distance to the query, in bits.
-        score: what hits were re-ranked by, higher is better; None if they were not.
-    """
-
-    item: Item
-    distance: int
-    score: float | None
 
 
 class Contents:
@@ -60,15 +47,19 @@ class Contents:
         fingerprint: of the model that made them.
     """
 
-    def __init__(self, folder: FilePath) -> None:
-        self.folder = user_path(folder)
-        self._items = Items(self.folder / DATABASE)
+    searches_here: ClassVar[bool] = True
+    """Whether this process searches, rather than an engine."""
+
+    def __init__(self, folder: FilePath, make_search: MakeSearch | None = None) -> None:
+        self.folder = user_path(folder).absolute()  # for good: the program may go to another folder
+        self._make_search = make_search
+        self._items = Connections(self.folder / DATABASE)
         self._thumbnails = Thumbnails(self.folder / "thumbnails.sqlite")
         self._lock = threading.Lock()
         try:
             self._publish_what_was_left()
             with self._items.reading() as connection:
-                self._published = _published.load(self.folder, connection)
+                self._published = self._load(connection)
         except BaseException:
             self.close()
             raise
@@ -77,7 +68,9 @@ class Contents:
         self._model = Model(self.model, self.bits, self.fingerprint)
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files, and end the search."""
+        if published := vars(self).get("_published"):
+            published.close()
         self._items.close()
         self._thumbnails.close()
 
@@ -118,7 +111,7 @@ class Contents:
             limit: how many at most.
 
         Raises:
-            BitseekError: no item has the label.
+            LabelError: no item has the label.
         """
         whole_number(start, "start", 0)
         limit = None if limit is None else whole_number(limit, "limit", 0)
@@ -159,8 +152,8 @@ class Contents:
 
     def labels(self) -> dict[str, int]:
         """How many items have each label, by label."""
-        with self._reading() as (connection, _):
-            return dict(connection.execute("SELECT label, items FROM labels ORDER BY label"))
+        with self._reading() as (_, published):
+            return dict(published.labels)
 
     def ignored(self) -> dict[str, str]:
         """Files in the folders of the collection that are not items, by their paths, with the reason."""
@@ -172,21 +165,28 @@ class Contents:
     def roots(self) -> list[str]:
         """The folders that were indexed; of the files that were given by name, their folders."""
         with self._reading() as (connection, _):
-            return [os.fsdecode(root.folder) for root in roots_of(connection, self.folder)]
+            roots = roots_of(connection, self.folder)
+            return list(dict.fromkeys(os.fsdecode(root.folder) for root in roots if root.kind != "forgotten"))
 
-    def thumbnail(self, id: int) -> bytes:
-        """A JPEG file of an item, of at most 256 px; made from its image if none is stored.
+    def thumbnail(self, id: int, *, make: bool = True) -> bytes:
+        """A JPEG file of an item, of at most 256 px.
+
+        Args:
+            id: of the item.
+            make: whether to make it from the image if none is stored.
 
         Raises:
             BitseekError: there is no such item.
-            ImageError: none is stored, and the image is gone, or is another one by now.
+            ImageError: none is stored, and none shall be made, or the image is gone, or is another one by now.
         """
         item = self.item(id)
         key = bytes.fromhex(item.hash)
-        stored = self._thumbnails.get(key) if key else None
+        stored = self._stored_thumbnail(key) if key else None
         if stored is not None:
             return stored
         name = printable(item.path) if item.path else f"item {id}"
+        if not make:
+            raise ImageError(f"no thumbnail of {name} is stored")
         if not item.path or (item.hash and not self._is_as_indexed(item)):
             raise ImageError(f"there is no thumbnail of {name}, and its image is gone or was changed")
         return thumbnail_of(decode(item.path, min_side=SIDE))
@@ -205,6 +205,11 @@ class Contents:
             "bit_balance": published.bit_balance,
         }
 
+    @property
+    def recall(self) -> Any:
+        """How much of the exact answer searches find, where an engine was asked for less; None if they are exact."""
+        return None
+
     def progress(self) -> Progress | None:
         """How far the writer is, in whatever process; None if nobody writes."""
         return progress_of(self.folder)
@@ -217,7 +222,7 @@ class Contents:
                 meta = get_meta(connection, self.folder / DATABASE)
                 if meta.generation == self._published.meta.generation:
                     return False
-                self._published = _published.load(self.folder, connection)
+                self._published = self._load(connection)
         return True
 
     # --- search -----------------------------------------------------------------------------------------------
@@ -267,7 +272,8 @@ class Contents:
             radius: only items at this distance or less, in bits.
             label: only items with this label.
             rerank: put the best candidates (ten for each wanted, 100 at least) into a better order: `logits` by the
-                inner product of code and logits, `features` by the cosine of the features, if there are any.
+                inner product of code and logits, `features` by the cosine of the features, if there are any; items
+                that have none, as they were imported, come last with −1.
             hasher: that of the collection, or what loads it; if not given, the copy in the collection is loaded.
 
         Returns:
@@ -295,7 +301,7 @@ class Contents:
             found = _search.find(published, queries, k, radius, within)
             ids = np.unique(np.concatenate([np.zeros(0, np.int64), *(one.ids for one in found)]))
             items = self._items_of(connection, ids.tolist())
-        hits = [_hits(one, items) for one in found]
+        hits = [_search.hits_of(one, items) for one in found]
         return hits[0] if single else hits
 
     def map(self) -> Map | None:
@@ -328,11 +334,15 @@ class Contents:
             published = self._published
             meta = get_meta(connection, self.folder / DATABASE)
             if meta.generation > published.meta.generation + 1:  # rows that it needs may be deleted
-                published = _published.load(self.folder, connection)
+                published = self._load(connection)
                 with self._lock:
                     if published.meta.generation > self._published.meta.generation:
                         self._published = published
             yield connection, published
+
+    def _load(self, connection: Any) -> Published:
+        """The last published update."""
+        return _published.load(self.folder, connection, self._make_search)
 
     def _publish_what_was_left(self) -> None:
         """Publish what a writer left that was killed, if nobody is writing, and it is allowed."""
@@ -345,6 +355,9 @@ class Contents:
     def _items_of(self, connection: Any, ids: list[int]) -> dict[int, Item]:
         """Items by their ids, which are ascending, as are those that come back."""
         return items_of(connection, ids, roots_of(connection, self.folder), self.bits)
+
+    def _stored_thumbnail(self, hash: bytes) -> bytes | None:
+        return self._thumbnails.get(hash)
 
     def _item_of(self, query: Any) -> Item | None:
         """The item that a query is: itself, or that of a path whose file is as it was when it was encoded."""
@@ -362,14 +375,6 @@ class Contents:
         except OSError:
             return False
         return stamp(status) == (item.size, item.mtime_ns)
-
-
-def _hits(found: _search.Found, items: dict[int, Item]) -> list[Hit]:
-    scores = [None] * len(found.ids) if found.scores is None else found.scores.tolist()
-    return [
-        Hit(items[id], distance, score)
-        for id, distance, score in zip(found.ids.tolist(), found.distances.tolist(), scores, strict=True)
-    ]
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from bitseek._files import FilePath, user_path
 from bitseek.collection._contents import MODEL
 from bitseek.collection._encoder import Encoder
-from bitseek.collection._items import DATABASE, Items, Meta
+from bitseek.collection._items import DATABASE, Meta, create
 from bitseek.collection._lock import HOLDER, LOCK, WriterLock
 from bitseek.errors import RunError
 from bitseek.images import printable
@@ -16,9 +16,12 @@ from bitseek.images import printable
 _MAKING = ".making"
 """A folder that is there only while a collection is made; with it, what is left of one that was killed is known."""
 
+_LOCKING = frozenset({LOCK, HOLDER, f".{HOLDER}.part"})
+"""Names in a folder that a writer has locked."""
+
 OURS = frozenset({
     DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "codes.bin", "features.bin", "thumbnails.sqlite", MODEL, _MAKING,
-    LOCK, HOLDER, f".{HOLDER}.part",
+    *_LOCKING,
 })  # fmt: skip
 """Names in the folder of a collection that was never updated."""
 
@@ -33,32 +36,46 @@ def make(folder: FilePath, encoder: Encoder, *, features: bool, thumbnails: bool
         RunError: the folder holds something already, or cannot be made.
         BitseekError: the encoder cannot be saved.
     """
-    target = user_path(folder)
-    name = printable(target)
+    target = user_path(folder).absolute()
     try:
-        names = {path.name for path in target.iterdir()} if os.path.lexists(target) else set()
-        if names and not (_MAKING in names and DATABASE not in names and names <= OURS):
-            raise RunError(f"{name} exists and is not an empty folder; give another folder")
+        _check_free(target)
         target.mkdir(parents=True, exist_ok=True)
         with WriterLock(target).held(0.0):
+            _check_free(target)  # another program may have made one meanwhile
             (target / _MAKING).mkdir(exist_ok=True)
-            for part in (target / MODEL, target / _MAKING / MODEL):
-                shutil.rmtree(part, ignore_errors=True)
-            encoder.save(target / _MAKING / MODEL)
-            (target / _MAKING / MODEL).rename(target / MODEL)
-            meta = Meta(encoder.bits, encoder.fingerprint, int(features), 0, int(thumbnails))
-            for end in ("", "-wal", "-shm"):
-                (target / _MAKING / (DATABASE + end)).unlink(missing_ok=True)
-            Items.create(target / _MAKING / DATABASE, meta)
-            (target / _MAKING / DATABASE).rename(target / DATABASE)
-            (target / _MAKING).rmdir()
+            try:
+                _fill(target, encoder, features, thumbnails)
+            except BaseException:
+                unmake(target)
+                raise
     except OSError as error:
-        raise RunError(f"cannot make the collection {name}: {error.strerror or error}") from error
-    except BaseException:
-        if (target / _MAKING).is_dir():
-            unmake(target)
-        raise
+        raise RunError(f"cannot make the collection {printable(target)}: {error.strerror or error}") from error
     return target
+
+
+def _check_free(target: Path) -> None:
+    """Refuse a folder with anything in it but what is left of a collection whose making was killed.
+
+    Raises:
+        RunError: it has.
+    """
+    names = ({path.name for path in target.iterdir()} if os.path.lexists(target) else set()) - _LOCKING
+    if names and not (_MAKING in names and DATABASE not in names and names <= OURS):
+        raise RunError(f"{printable(target)} exists and is not an empty folder; give another folder")
+
+
+def _fill(target: Path, encoder: Encoder, features: bool, thumbnails: bool) -> None:
+    """Write the model and the items, each in full before it gets its place."""
+    for part in (target / MODEL, target / _MAKING / MODEL):
+        shutil.rmtree(part, ignore_errors=True)
+    encoder.save(target / _MAKING / MODEL)
+    (target / _MAKING / MODEL).rename(target / MODEL)
+    meta = Meta(encoder.bits, encoder.fingerprint, int(features), 0, int(thumbnails))
+    for end in ("", "-wal", "-shm"):
+        (target / _MAKING / (DATABASE + end)).unlink(missing_ok=True)
+    create(target / _MAKING / DATABASE, meta)
+    (target / _MAKING / DATABASE).rename(target / DATABASE)
+    (target / _MAKING).rmdir()
 
 
 def unmake(folder: Path) -> None:

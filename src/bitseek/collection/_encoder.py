@@ -70,6 +70,14 @@ def logits_and_features(encoder: Encoder, squares: np.ndarray) -> tuple[np.ndarr
     return at_once(squares) if at_once else (encoder.logits_of(squares), encoder.features_of(squares))
 
 
+def at_length(encoder: Encoder, bits: int) -> Encoder:
+    """What gives codes of so many bits: the encoder, or its first bits where it was trained to give such codes too."""
+    if bits < encoder.bits and bits in getattr(encoder, "lengths", ()):
+        prefix: Callable[[int], Encoder] = encoder.prefix  # type: ignore[attr-defined]
+        return prefix(bits)
+    return encoder
+
+
 AnyEncoder = Encoder | Callable[[], Encoder]
 """An encoder, or what loads one, if there is something to encode."""
 
@@ -118,7 +126,8 @@ class Model:
         return self.checked(loaded)
 
     def checked(self, encoder: Encoder) -> Encoder:
-        """The encoder, if its codes can be mixed with those of the collection."""
+        """The encoder, or that of its first bits, if its codes can be mixed with those of the collection."""
+        encoder = at_length(encoder, self.bits)
         self.check_fingerprint(encoder.fingerprint, encoder.bits)
         return encoder
 

@@ -18,6 +18,7 @@ from bitseek._files import FilePath, user_path
 from bitseek.codes import Codes
 from bitseek.collection import _items
 from bitseek.collection._batch import Batch
+from bitseek.collection._connections import transaction
 from bitseek.collection._labels import as_label
 from bitseek.collection._lock import Progress
 from bitseek.collection._roots import Root, free_id, record, roots_of
@@ -27,6 +28,12 @@ from bitseek.errors import BitseekError, CodeWidthError, ShapeError
 _TOP = os.path.abspath(os.sep).encode()  # noqa: PTH100
 
 _ITEM = "SELECT 1 FROM items WHERE root = ? AND path = ? AND removed_in IS NULL"
+
+_TAKEN_IN = """
+DELETE FROM ignored WHERE EXISTS (
+    SELECT 1 FROM items i WHERE i.root = ignored.root AND i.path = ignored.path AND i.removed_in IS NULL AND i.id >= ?)
+"""
+"""What was left out, or removed by hand, and is an item again; only at the end, as an import may be taken back."""
 
 AT_ONCE = 1 << 17
 """Codes that are written in one transaction."""
@@ -94,7 +101,9 @@ def add_codes(
     except BaseException:
         writer.discard_import()
         raise
-    connection.execute("DELETE FROM meta WHERE key = 'importing'")
+    with transaction(connection):
+        connection.execute(_TAKEN_IN, (first,))
+        connection.execute("DELETE FROM meta WHERE key = 'importing'")
     return writer.next_id - first
 
 
@@ -121,7 +130,7 @@ def _add(writer: Writer, batch: Batch, places: "_Places") -> None:
             strict=True,
         )
     )
-    with _items.transaction(writer.connection):
+    with transaction(writer.connection):
         if not places.are_new:
             writer.connection.executemany(
                 "UPDATE items SET removed_in = ? WHERE root = ? AND path = ? AND removed_in IS NULL AND id < ?",

@@ -10,16 +10,14 @@ Paths are bytes, because names of files are bytes.
 """
 
 import os
-import shutil
 import sqlite3
-import tempfile
-import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bitseek.collection._connections import transaction
 from bitseek.collection._sentences import sentences
 from bitseek.errors import RunError
 from bitseek.images import printable
@@ -58,6 +56,11 @@ CREATE TABLE ignored (
     removed INTEGER NOT NULL, PRIMARY KEY (root, path)
 ) WITHOUT ROWID;
 COMMIT;
+"""
+
+_DROP_ROOTS = """
+DELETE FROM roots WHERE kind = 'forgotten'
+AND NOT EXISTS (SELECT 1 FROM items WHERE items.removed_in NOT NULL AND items.root = roots.id)
 """
 
 _ADD = f"INSERT INTO items VALUES ({', '.join('?' * 12)}, NULL)"
@@ -120,150 +123,12 @@ class Meta(NamedTuple):
     items: int = 0
 
 
-_Stamp = tuple[int, int, int]
-"""Of the file of items when it was changed, and of its log the same and its size."""
-
-
-class Items:
-    """The items in a file that `create` made; opens connections to it, one for each thread that reads at a time."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self._idle: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
-        self._closed = False
-        self._copy: tempfile.TemporaryDirectory[str] | None = None
-        self._frozen: _Stamp | None = None
-        """Stamp of a file that is read as if it could not change, or from a copy, as its folder cannot be written."""
-
-    @staticmethod
-    def create(file: Path, meta: Meta) -> None:
-        """Write a file without items."""
-        with sentences(file), closing(sqlite3.connect(file, isolation_level=None)) as connection:
-            connection.executescript(_SCHEMA)
-            connection.execute("INSERT INTO meta VALUES ('format', ?)", (FORMAT,))
-            put_meta(connection, meta._asdict())
-
-    def close(self) -> None:
-        """Close all connections."""
-        with self._lock:
-            self._closed = True
-            self._drop()
-
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection that sees the items as of one moment, for one thread, in a block.
-
-        Raises:
-            RunError: the file is damaged, or cannot be read.
-        """
-        with sentences(self.file):
-            connection = self._taken()
-            frozen = self._frozen
-            try:
-                connection.execute("BEGIN")
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.close()
-                raise
-            with self._lock:
-                if not self._closed and self._frozen == frozen:
-                    self._idle.append(connection)
-                    return
-            connection.close()
-
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """The connection of the one writer, in a block; what is committed is on the disk.
-
-        Raises:
-            RunError: the collection was closed, or nothing can be written.
-        """
-        self._check_open()
-        with sentences(self.file), closing(self._connected("rw")) as connection:
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA cache_size = -65536")
-            yield connection
-
-    def _taken(self) -> sqlite3.Connection:
-        with self._lock:
-            self._check_open()
-            if self._frozen is not None and self._frozen != self._stamp():
-                self._drop()
-            if self._idle:
-                return self._idle.pop()
-        try:
-            connection = self._connected("rw")
-            try:
-                connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()  # opens the files beside it
-            except BaseException:
-                connection.close()
-                raise
-            return connection
-        except sqlite3.OperationalError as error:
-            kind = error.sqlite_errorname
-            if not kind.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")) or not self.file.exists():
-                raise
-            return self._read_only()
-
-    def _connected(self, mode: str, file: Path | None = None) -> sqlite3.Connection:
-        address = (file or self.file).absolute().as_uri()
-        connection = sqlite3.connect(
-            f"{address}?mode={mode}", uri=True, timeout=20, isolation_level=None, check_same_thread=False
-        )
-        connection.execute("PRAGMA trusted_schema = OFF")
-        return connection
-
-    def _read_only(self) -> sqlite3.Connection:
-        """A connection where nothing can be written; a log that was left beside the file is read from a copy."""
-        log = self._log
-        with self._lock:
-            self._frozen = self._stamp()
-            if not log.exists() or not log.stat().st_size:
-                return self._connected("ro&immutable=1")
-            if self._copy is None:
-                self._copy = tempfile.TemporaryDirectory(prefix="bitseek-", ignore_cleanup_errors=True)
-                for file in (self.file, log):
-                    shutil.copyfile(file, Path(self._copy.name) / file.name)
-            return self._connected("rw", Path(self._copy.name) / self.file.name)
-
-    @property
-    def _log(self) -> Path:
-        return self.file.with_name(f"{self.file.name}-wal")
-
-    def _stamp(self) -> "_Stamp":
-        status = self.file.stat()
-        with suppress(FileNotFoundError):
-            log = self._log.stat()
-            return status.st_mtime_ns, log.st_mtime_ns, log.st_size
-        return status.st_mtime_ns, 0, 0
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RunError(f"the collection in {printable(self.file.parent)} was closed")
-
-    def _drop(self) -> None:
-        """Close the connections that nobody uses, and forget the copy that they read."""
-        for connection in self._idle:
-            connection.close()
-        self._idle, self._frozen = [], None
-        if self._copy is not None:
-            self._copy.cleanup()
-            self._copy = None
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Commit what the block writes, all of it or nothing."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):  # SQLite has rolled back by itself
-            connection.execute("ROLLBACK")
-        raise
+def create(file: Path, meta: Meta) -> None:
+    """Write a file without items."""
+    with sentences(file), closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.executescript(_SCHEMA)
+        connection.execute("INSERT INTO meta VALUES ('format', ?)", (FORMAT,))
+        put_meta(connection, meta._asdict())
 
 
 def get_meta(connection: sqlite3.Connection, file: Path) -> Meta:
@@ -356,6 +221,7 @@ def publish(connection: sqlite3.Connection, file: Path) -> tuple[Meta, list[byte
         deleted = connection.execute(f"SELECT DISTINCT hash {doomed} AND +hash NOT NULL", [generation - 1])
         hashes = [key for (key,) in deleted]
         connection.execute(f"DELETE {doomed}", [generation - 1])
+        connection.execute(_DROP_ROOTS)
         removed = connection.execute("SELECT id FROM items WHERE removed_in = ?", [generation])
         _mark_gone(connection, (id for (id,) in removed))
         removed_count, added_count = _count_labels(connection, generation, old)

@@ -77,6 +77,7 @@ class WriterLock:
         try:
             self._note = {
                 "pid": os.getpid(),
+                "began": _began(os.getpid()),
                 "host": socket.gethostname(),
                 "program": " ".join([Path(sys.argv[0] or sys.executable).name, *sys.argv[1:2]]),
                 "since": time.time(),
@@ -116,7 +117,8 @@ def holder(folder: Path) -> dict[str, Any] | None:
     try:
         note = json.loads(file.read_text(encoding="utf-8"))
         pid, host, _, _ = int(note["pid"]), str(note["host"]), float(note["since"]), note["program"]
-        alive = _lives(pid) if host == socket.gethostname() else time.time() - file.stat().st_mtime < _SILENT
+        here, silence = host == socket.gethostname(), time.time() - file.stat().st_mtime
+        alive = _lives(pid, note.get("began")) if here else silence < _SILENT
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return note if alive else None
@@ -133,13 +135,25 @@ def progress_of(folder: Path) -> Progress | None:
         return Progress(0, 0, 0.0, None, "writing")
 
 
-def _lives(pid: int) -> bool:
+def _lives(pid: int, began: object) -> bool:
+    """Whether a process lives, and not another one that got its number, as the first of a container always does."""
     if sys.platform == "win32":  # where asking would kill it
         return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    except OSError:  # it is somebody else's
+        pass
+    now = _began(pid)
+    return began is None or now is None or began == now
+
+
+def _began(pid: int) -> str | None:
+    """When a process began: the start of the system, and the ticks since then; None where the system does not say."""
+    try:
+        start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()  # after the name of the program
     except OSError:
-        return True
-    return True
+        return None
+    return f"{start} {int(fields[19])}"  # field 22 of proc_pid_stat(5)

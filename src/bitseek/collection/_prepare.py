@@ -17,7 +17,7 @@ import numpy as np
 from bitseek.collection._compare import Wanted
 from bitseek.collection._encoder import Encoder
 from bitseek.collection._thumbnails import SIDE, thumbnail_of
-from bitseek.errors import ImageError
+from bitseek.errors import ImageError, ImageTooLarge
 from bitseek.images import decode, image_size, printable, stamp
 
 LARGEST = 1 << 30
@@ -123,6 +123,8 @@ class Preparer:
             return found
         try:
             return found._replace(picture=self._picture(contents, name))
+        except ImageTooLarge as error:  # not the file's fault, so it is tried again each time
+            return found._replace(size=-1, mtime_ns=-1, reason=str(error))
         except ImageError as error:
             return found._replace(reason=str(error))
 

@@ -3,9 +3,10 @@
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol, SupportsIndex, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -13,9 +14,9 @@ from jaxtyping import Int64
 from bitseek.codes import Codes, words_per_code
 from bitseek.collection._by_id import ById
 from bitseek.collection._items import BLOCK_BYTES, DATABASE, Meta, checksum, get_meta
-from bitseek.errors import BitseekError, ShapeError
+from bitseek.errors import LabelError, ShapeError
 from bitseek.images import printable
-from bitseek.index import HammingIndex
+from bitseek.index import HammingIndex, Hits, RaggedHits
 
 CLUSTERS = "clusters"
 
@@ -25,22 +26,50 @@ _LABELS = 32
 """Labels whose codes are kept together for the next search; the least recent ones are dropped."""
 
 
+@runtime_checkable
+class Search(Protocol):
+    """What a collection needs of the search over its codes: a `HammingIndex`, or an engine."""
+
+    def nearest(self, codes: Codes, k: SupportsIndex = 10) -> Hits:
+        """The k nearest items of each query."""
+
+    def within(self, codes: Codes, radius: SupportsIndex) -> RaggedHits:
+        """All items within a radius of each query."""
+
+    def close(self) -> None:
+        """Let go of the codes."""
+
+
+MakeSearch = Callable[[Path, Codes, Int64[np.ndarray, " gone"] | None], Search]
+"""Makes the search of a collection: of its folder, the codes of all ids, and the ids that cannot be found."""
+
+
 class Published:
     """The codes of one update, and what is found in them.
 
     Attributes:
         meta: what was recorded of it.
         codes: of all ids that were given, also of those that are gone.
+        labels: how many items have each label, by label.
     """
 
     def __init__(
-        self, folder: Path, meta: Meta, words: np.ndarray, features: np.ndarray | None, gone: np.ndarray
+        self,
+        folder: Path,
+        meta: Meta,
+        words: np.ndarray,
+        features: np.ndarray | None,
+        gone: np.ndarray,
+        labels: dict[str, int],
+        make_search: MakeSearch | None = None,
     ) -> None:
         self.meta = meta
+        self.labels = labels
         self.codes = _codes(words.astype(np.uint64, copy=False), meta.bits)
         self.features = features
         self._gone = gone
         self._folder = folder
+        self._make_search = make_search
         self._labelled: OrderedDict[str, tuple[Int64[np.ndarray, " n"], HammingIndex]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -80,23 +109,31 @@ class Published:
         return self.alive[start : None if limit is None else start + limit]
 
     @property
-    def index(self) -> HammingIndex:
+    def index(self) -> Search:
         """The search over all items."""
         with self._lock:
             return self._index
 
     @cached_property
-    def _index(self) -> HammingIndex:
+    def _index(self) -> Search:
+        if self._make_search is not None:
+            return self._make_search(self._folder, self.codes, self.gone)
         index = HammingIndex(self.codes, gone=self.gone)
         if (self._folder / CLUSTERS).is_dir():
             index.load_clusters(self._folder / CLUSTERS)
         return index
 
+    def close(self) -> None:
+        """Close the search, if there was one."""
+        with self._lock:
+            if "_index" in vars(self):
+                self._index.close()
+
     def labelled(self, connection: sqlite3.Connection, label: str) -> tuple[Int64[np.ndarray, " n"], HammingIndex]:
         """The ids with a label, ascending, and a search over them; its ids are places among them.
 
         Raises:
-            BitseekError: no item has the label.
+            LabelError: no item has the label.
         """
         with self._lock:
             if label in self._labelled:
@@ -108,9 +145,10 @@ class Published:
         if self.meta.items < self.meta.size:
             ids = ids[(self._gone[ids >> 3] >> (ids & 7).astype(np.uint8)) & 1 == 0]
         if not len(ids):
-            some = [name for (name,) in connection.execute("SELECT label FROM labels ORDER BY label LIMIT 20")]
-            known = f"labels are {', '.join(some)}{' …' if len(some) == 20 else ''}" if some else "no item has one"
-            raise BitseekError(f"no item has the label {printable(label)!r}; {known}")
+            some = list(self.labels)[:20]
+            more = " …" if len(self.labels) > len(some) else ""
+            known = f"labels are {', '.join(some)}{more}" if some else "no item has one"
+            raise LabelError(f"no item has the label {printable(label)!r}; {known}")
         found = ids, HammingIndex(self.codes[ids])
         with self._lock:
             self._labelled[label] = found
@@ -119,8 +157,13 @@ class Published:
         return found
 
 
-def load(folder: Path, connection: sqlite3.Connection) -> Published:
+def load(folder: Path, connection: sqlite3.Connection, make_search: MakeSearch | None = None) -> Published:
     """The last published update, as a connection sees it at this moment.
+
+    Args:
+        folder: of the collection.
+        connection: to its items.
+        make_search: makes what its codes are searched by; None for a `HammingIndex`.
 
     Raises:
         RunError: the collection is damaged, or of another format.
@@ -131,7 +174,8 @@ def load(folder: Path, connection: sqlite3.Connection) -> Published:
     if meta.features and meta.dimensions:
         file = features_file(folder, meta.dimensions)
         features = file.map(meta.size) if len(file) >= meta.size else None
-    return Published(folder, meta, words, features, read_gone(connection, meta.size))
+    labels = dict(connection.execute("SELECT label, items FROM labels ORDER BY label"))
+    return Published(folder, meta, words, features, read_gone(connection, meta.size), labels, make_search)
 
 
 def read_gone(connection: sqlite3.Connection, size: int) -> np.ndarray:

@@ -1,8 +1,10 @@
 """The folders that the images of a collection lie in, kept so that both may move, together or the collection alone.
 
-A root is one of three kinds. `folder`: all images below it belong to the collection. `files`: only those that were
-given by name do. `import`: its items came with their codes, and nobody looks at their files. Roots of the kind `folder`
-do not lie in each other: a sub-folder of one is a part of it, and a parent takes up what the others hold below it.
+A root is of one of four kinds. `folder`: all images below it belong to the collection. `files`: only those that were
+given by name do. `import`: its items came with their codes, and nobody looks at their files. `forgotten`: all of its
+items were removed, but readers of an earlier update may still ask where they were; it goes with the last of them, so
+that no other root gets its number before. Roots of the kind `folder` do not lie in each other: a sub-folder of one is a
+part of it, and a parent takes up what the others hold below it.
 """
 
 import os
@@ -15,7 +17,7 @@ from bitseek._files import FilePath, user_path
 from bitseek.errors import BitseekError, ImageError, RunError
 from bitseek.images import printable
 
-Kind = Literal["folder", "files", "import"]
+Kind = Literal["folder", "files", "import", "forgotten"]
 
 
 class Root(NamedTuple):
@@ -44,6 +46,8 @@ class Root(NamedTuple):
         start = self.folder.rstrip(b"/") + b"/"
         return path[len(start) :] if path.startswith(start) else None
 
+
+_ANY = "SELECT 1 FROM items WHERE removed_in IS NULL LIMIT 1"
 
 _SAMPLED = 8
 """Items that are looked for in each of two folders that a root may be."""
@@ -74,6 +78,16 @@ def roots_of(connection: sqlite3.Connection, collection: Path) -> list[Root]:
     return found
 
 
+def forget(connection: sqlite3.Connection, root: Root, generation: int) -> int:
+    """Remove all items of a root in an update, and the root; how many items it had. To be called in a transaction."""
+    removed = connection.execute(
+        "UPDATE items SET removed_in = ? WHERE root = ? AND removed_in IS NULL AND path NOT NULL", (generation, root.id)
+    ).rowcount
+    connection.execute("DELETE FROM ignored WHERE root = ?", (root.id,))
+    connection.execute("UPDATE roots SET kind = 'forgotten' WHERE id = ?", (root.id,))
+    return removed
+
+
 def record(connection: sqlite3.Connection, collection: Path, root: Root) -> None:
     """Write down where a root is."""
     here = os.path.realpath(os.fsencode(collection))
@@ -98,8 +112,8 @@ def scopes_of(
     """
     roots = roots_of(connection, collection)
     if paths is None:
-        scopes = [Scope(root) for root in roots if root.kind != "import"]
-        if not scopes:
+        scopes = [Scope(root) for root in roots if root.kind in ("folder", "files")]
+        if not scopes and not connection.execute(_ANY).fetchone():
             raise RunError(f"no folder was ever indexed into {printable(collection)}; say which one")
     else:
         if not isinstance(paths, str | bytes | os.PathLike | Iterable):

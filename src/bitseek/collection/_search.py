@@ -1,5 +1,6 @@
 """Queries of any kind, brought to codes, and the order of what they find."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from bitseek.codes import Codes
 from bitseek.collection._encoder import AnyEncoder, Encoder, Model
 from bitseek.collection._item import Item
-from bitseek.collection._published import Published
+from bitseek.collection._published import Published, Search
 from bitseek.collection._writer import features_of
 from bitseek.errors import BitseekError, CodeWidthError, ImageError
 from bitseek.images import as_images, batches
@@ -32,6 +33,20 @@ class Queries(NamedTuple):
     codes: Codes
     logits: np.ndarray | None = None
     features: np.ndarray | None = None
+
+
+class Hit(NamedTuple):
+    """One item that a search found.
+
+    Attributes:
+        item: the item.
+        distance: Hamming distance to the query, in bits.
+        score: what hits were re-ranked by, higher is better; None if they were not.
+    """
+
+    item: Item
+    distance: int
+    score: float | None
 
 
 class Found(NamedTuple):
@@ -71,12 +86,13 @@ def queries_of(
         features = np.zeros((len(asked), published.features.shape[1]), np.float32)
     wanted = []
     for i, (one, item) in enumerate(asked):
-        if item is None or rerank == "logits":
-            wanted.append((i, item.path if isinstance(one, Item) and item is not None else one))
         if item is not None:
             words[i] = Codes.from_hex([item.code], bits).words[0]
             if features is not None and published.features is not None and item.id < len(published.features):
                 features[i] = published.features[item.id]
+        lacks_features = features is not None and not features[i].any()
+        if item is None or rerank == "logits" or lacks_features:
+            wanted.append((i, _file_of(one, rerank) if isinstance(one, Item) else one))
     if wanted:
         encoder = model.given(hasher)
         places = np.array([i for i, _ in wanted])
@@ -91,10 +107,23 @@ def queries_of(
     return Queries(Codes(words, bits), logits, features)
 
 
+def _file_of(item: Item, rerank: Rerank | None) -> str:
+    """The file of an item, to compute what is not stored of it."""
+    if not item.path:
+        raise BitseekError(
+            f"item {item.id} was imported without a path, so there is no file to compute its {rerank} from; search by "
+            "its code alone"
+        )
+    return item.path
+
+
 def _no_features(published: Published) -> str:
     meta = published.meta
     if not meta.features:
-        return "this collection keeps no features; make one with features=True, or re-rank by logits"
+        return (
+            "this collection keeps no features; make one that does (features=True, or bitseek index --features), or "
+            "re-rank by logits"
+        )
     if not meta.dimensions:
         return "this collection has no features yet; index images into it, or re-rank by logits"
     return (
@@ -136,7 +165,10 @@ def find(
         radius: the greatest distance.
         within: ids to search among, and a search over their codes; None for all.
     """
-    ids_of, index = (None, published.index) if within is None else within
+    ids_of: np.ndarray | None = None
+    index: Search = published.index
+    if within is not None:
+        ids_of, index = within
     if queries.logits is None and queries.features is None:
         if k is None:
             if radius is None:
@@ -152,16 +184,27 @@ def find(
     hits = index.nearest(queries.codes, max(_CANDIDATES * k, _FEWEST))
     if ids_of is not None:
         hits = Hits(ids_of[hits.ids], hits.distances)
+    scorer = HammingIndex(published.codes)  # needs the codes of the hits alone, whatever the search is
     if queries.logits is not None:
-        scored = published.index.rerank(hits, logits=queries.logits)
+        scored = scorer.rerank(hits, logits=queries.logits)
     else:
-        scored = published.index.rerank(hits, query_features=queries.features, features=published.features)
+        scored = scorer.rerank(hits, query_features=queries.features, features=published.features)
     found = []
     for (ids, distances), (best, scores) in zip(hits, scored, strict=True):
+        if queries.logits is None and published.features is not None:
+            best, scores = _unknown_last(best, scores, published.features)
         order = np.argsort(ids)
         places = order[np.searchsorted(ids, best, sorter=order)]
         found.append(_cut(Found(best, distances[places], scores), radius, k))
     return found
+
+
+def _unknown_last(ids: np.ndarray, scores: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hits by their cosine; behind them, with the least that there is, −1, imported items that have no features."""
+    unknown = scores == 0
+    unknown[unknown] = ~features[ids[unknown]].any(axis=1)
+    order = np.argsort(unknown, kind="stable")
+    return ids[order], np.where(unknown, -1.0, scores)[order]
 
 
 def _cut(found: Found, radius: int | None, k: int) -> Found:
@@ -169,3 +212,12 @@ def _cut(found: Found, radius: int | None, k: int) -> Found:
         near = found.distances <= radius
         found = Found(found.ids[near], found.distances[near], None if found.scores is None else found.scores[near])
     return Found(found.ids[:k], found.distances[:k], None if found.scores is None else found.scores[:k])
+
+
+def hits_of(found: Found, items: Mapping[int, Item]) -> list[Hit]:
+    """What was found, with its items."""
+    scores = [None] * len(found.ids) if found.scores is None else found.scores.tolist()
+    return [
+        Hit(items[id], distance, score)
+        for id, distance, score in zip(found.ids.tolist(), found.distances.tolist(), scores, strict=True)
+    ]

@@ -8,6 +8,7 @@ import io
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ class Thumbnails:
         with self._lock:
             try:
                 if self._connection is None:
-                    self._connection = self._opened("ro")
+                    self._connection = self._opened("rw")
                 row = self._connection.execute("SELECT jpeg FROM thumbnails WHERE hash = ?", (key,)).fetchone()
             except sqlite3.Error:
                 return None
@@ -69,7 +70,7 @@ class Thumbnails:
         try:
             self._write("INSERT OR IGNORE INTO thumbnails VALUES (?, ?)", given)
         except RunError as error:
-            if getattr(error.__cause__, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            if _is_damage(error):
                 self.forget()
                 self._write("INSERT OR IGNORE INTO thumbnails VALUES (?, ?)", given)
             else:
@@ -89,17 +90,24 @@ class Thumbnails:
                 self.file.with_name(self.file.name + end).unlink(missing_ok=True)
 
     def hashes(self) -> set[bytes] | None:
-        """The hashes of all that are whole JPEG files; None if the store is damaged or not there."""
+        """The hashes of all that are whole JPEG files; None if the store is damaged or not there.
+
+        Raises:
+            RunError: it is there and may be sound, but cannot be read.
+        """
+        if not self.file.exists():
+            return None
         try:
-            connection = self._opened("ro")
-            try:
+            with sentences(self.file), closing(self._opened("rw")) as connection:
                 checked = connection.execute("PRAGMA integrity_check(1)").fetchone()
+                if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'thumbnails'").fetchone():
+                    return set()
                 rows = connection.execute("SELECT hash, substr(jpeg, 1, 2), substr(jpeg, -2) FROM thumbnails")
                 whole = {key for key, first, last in rows if (first, last) == (b"\xff\xd8", b"\xff\xd9")}
-            finally:
-                connection.close()
-        except sqlite3.Error:
-            return None
+        except RunError as error:
+            if _is_damage(error):
+                return None
+            raise
         return whole if checked == ("ok",) else None
 
     def _write(self, statement: str, values: Sequence[tuple[bytes, ...]]) -> None:
@@ -114,5 +122,14 @@ class Thumbnails:
                 connection.close()
 
     def _opened(self, mode: str) -> sqlite3.Connection:
+        """A connection: rw to read, too, as only it can roll back what a killed writer left, or rwc to write.
+
+        Where nothing may be written, SQLite makes `rw` a connection that only reads.
+        """
         address = self.file.absolute().as_uri()
         return sqlite3.connect(f"{address}?mode={mode}", uri=True, timeout=20, check_same_thread=False)
+
+
+def _is_damage(error: RunError) -> bool:
+    """Whether the store is garbled, so that it is of no use; not whether it cannot be read."""
+    return getattr(error.__cause__, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))

@@ -12,9 +12,10 @@ import numpy as np
 
 from bitseek._files import FilePath
 from bitseek.codes import Codes
-from bitseek.collection._compare import Comparison, Wanted
+from bitseek.collection._compare import Comparison, retry_what_another_pillow_refused
+from bitseek.collection._connections import Connections, transaction
 from bitseek.collection._encoder import Encoder, logits_and_features
-from bitseek.collection._items import Items, checksum, rows_of, transaction
+from bitseek.collection._items import checksum, rows_of
 from bitseek.collection._lock import Progress
 from bitseek.collection._prepare import Claims, Prepared, Preparer
 from bitseek.collection._roots import scopes_of
@@ -37,7 +38,8 @@ class Update(NamedTuple):
         moved: number of items that kept their code under another path or another label.
         unchanged: number of items that are as they were.
         removed: number of items that were taken out, because their file is gone or cannot be decoded any more.
-        unreadable: reason for each image that is there but not in the collection, by its absolute path.
+        unreadable: reason for each image that is there but not in the collection, by its absolute path; and for each
+            folder that cannot be read, whose items stay as they are.
     """
 
     added: int
@@ -71,7 +73,7 @@ class Updater:
     def __init__(
         self,
         writer: Writer,
-        items: Items,
+        items: Connections,
         encoder: Callable[[], Encoder],
         progress: Callable[[Progress], None] | None,
         threads: int | None,
@@ -82,7 +84,7 @@ class Updater:
         self._batch: list[Prepared] = []
         self._waiting: dict[bytes, list[Prepared]] = {}
         self._fresh: dict[bytes, _Known] = {}
-        self._failed: dict[bytes, tuple[str, Wanted]] = {}
+        self._failed: dict[bytes, Prepared] = {}
         self._new: list[New] = []
         self._instead_of: list[int] = []
         self._reused: list[int] = []
@@ -102,6 +104,7 @@ class Updater:
         """
         writer = self._writer
         with transaction(writer.connection):
+            retry_what_another_pillow_refused(writer.connection)
             scopes = scopes_of(writer.connection, writer.folder, paths)
         self._comparison = Comparison(
             writer.connection, scopes, lambda found: self._tell(Progress(0, found, 0.0, None, "finding"))
@@ -146,16 +149,24 @@ class Updater:
         wanted, key = one.wanted, one.hash
         if one.picture is not None:
             self._batch.append(one)
+        elif wanted.same and wanted.id is not None:  # its bytes were not read, and perhaps never
+            self._keep(one, wanted.id)
         elif key is None or one.reason is not None:
             self._leave_out(one)
-        elif wanted.id is not None and wanted.hash == key:
+        elif wanted.id is not None and wanted.hash == key and self._is_whole(wanted.id):
             self._keep(one, wanted.id)
         elif key in self._failed:
-            self._leave_out(one._replace(reason=self._reason_for(one)))
+            self._leave_out(self._failed_too(one))
         elif (known := self._known(key)) is not None:
             self._add(one, known)
         else:
             self._waiting.setdefault(key, []).append(one)  # whoever encodes it has not done so yet
+
+    def _is_whole(self, id: int) -> bool:
+        """Whether an item has features, if they are kept; one that lost them gets those of its twin."""
+        statement = "SELECT features_crc NOT NULL OR NOT ? FROM items WHERE id = ?"
+        (whole,) = self._writer.connection.execute(statement, (self._writer.meta.features, id)).fetchone()
+        return bool(whole)
 
     def _encode(self) -> None:
         """Codes of the pictures that wait."""
@@ -228,9 +239,9 @@ class Updater:
         wanted, reason = one.wanted, one.reason or "it cannot be read"
         self._settled += 1
         if one.hash is not None and one.hash not in self._failed:
-            self._failed[one.hash] = reason, wanted
+            self._failed[one.hash] = one._replace(reason=reason)
             for other in self._waiting.pop(one.hash, ()):
-                self._leave_out(other._replace(reason=self._reason_for(other)))
+                self._leave_out(self._failed_too(other))
         if one.is_gone or (one.size < 0 and wanted.id is not None):
             self._messages[os.fsdecode(wanted.root.file(wanted.path))] = reason
         else:
@@ -238,12 +249,14 @@ class Updater:
         if wanted.id is not None and (one.is_gone or one.size >= 0):
             self._lost.append(wanted.id)
 
-    def _reason_for(self, one: Prepared) -> str:
-        """Why a file cannot be read that has the bytes of one that cannot."""
+    def _failed_too(self, one: Prepared) -> Prepared:
+        """What is known of a file that has the bytes of one that cannot be read."""
         assert one.hash is not None
-        reason, first = self._failed[one.hash]
-        before, now = (printable(wanted.root.file(wanted.path)) for wanted in (first, one.wanted))
-        return reason.replace(before, now)
+        first = self._failed[one.hash]
+        assert first.reason is not None
+        before, now = (printable(wanted.root.file(wanted.path)) for wanted in (first.wanted, one.wanted))
+        size, mtime_ns = (one.size, one.mtime_ns) if first.size >= 0 else (-1, -1)
+        return one._replace(size=size, mtime_ns=mtime_ns, reason=first.reason.replace(before, now))
 
     def _commit(self) -> None:
         """Put what is encoded on the disk, for good."""

@@ -18,10 +18,11 @@ import numpy as np
 
 from bitseek.collection import _items, _published
 from bitseek.collection._by_id import ById
-from bitseek.collection._items import AGAIN, BLOCK, Meta, checksum, transaction
+from bitseek.collection._connections import transaction
+from bitseek.collection._items import AGAIN, BLOCK, Meta, checksum
 from bitseek.collection._roots import roots_of
 from bitseek.collection._thumbnails import SIDE, Thumbnails, thumbnail_of
-from bitseek.errors import BitseekError
+from bitseek.errors import BitseekError, RunError
 from bitseek.images import decode, stamp
 from bitseek.index import HammingIndex
 
@@ -253,7 +254,11 @@ class Verifier:
     def _check_thumbnails(self) -> None:
         if not self._meta.thumbnails:
             return
-        stored = self._thumbnails.hashes()
+        try:
+            stored = self._thumbnails.hashes()
+        except RunError as error:  # nothing is repaired that may be sound
+            self._tell("thumbnails", str(error), False)
+            return
         if stored is None and self._thumbnails.file.exists():
             self._tell("thumbnails", "thumbnails.sqlite is damaged; they are made again")
             if self._repair:

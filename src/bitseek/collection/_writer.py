@@ -15,7 +15,8 @@ import numpy as np
 
 from bitseek.collection import _items, _published
 from bitseek.collection._by_id import ById
-from bitseek.collection._items import Items, Meta, Row
+from bitseek.collection._connections import Connections, transaction
+from bitseek.collection._items import Meta, Row
 from bitseek.collection._lock import Progress, WriterLock
 from bitseek.collection._thumbnails import Thumbnails
 from bitseek.errors import BitseekError
@@ -78,7 +79,7 @@ class Writer:
             )
             for id, item in zip(ids, items, strict=True)
         ]
-        with _items.transaction(self.connection):
+        with transaction(self.connection):
             _items.remove(self.connection, instead_of, self.generation)
             _items.add(self.connection, rows)
         self.next_id = ids.stop
@@ -86,7 +87,7 @@ class Writer:
 
     def remove(self, ids: Sequence[int]) -> int:
         """Take items out, in one step; how many there were."""
-        with _items.transaction(self.connection):
+        with transaction(self.connection):
             return _items.remove(self.connection, ids, self.generation)
 
     def publish(self) -> bool:
@@ -102,7 +103,7 @@ class Writer:
         """Take back codes that were imported but not to the end: there shall be all of them or none."""
         row = self.connection.execute("SELECT value FROM meta WHERE key = 'importing'").fetchone()
         if row is not None:
-            with _items.transaction(self.connection):
+            with transaction(self.connection):
                 self.connection.execute("DELETE FROM items WHERE id >= ?", row)
                 self.connection.execute("UPDATE items SET removed_in = NULL WHERE removed_in = ?", (self.generation,))
                 self.connection.execute("DELETE FROM meta WHERE key = 'importing'")
@@ -132,7 +133,7 @@ class Writer:
             return
         if not self.meta.dimensions:
             self.meta = self.meta._replace(dimensions=len(given) // 2)
-            with _items.transaction(self.connection):
+            with transaction(self.connection):
                 _items.put_meta(self.connection, {"dimensions": self.meta.dimensions})
         row = 2 * self.meta.dimensions
         if any(item.features is not None and len(item.features) != row for item in items):
@@ -146,7 +147,9 @@ class Writer:
 
 
 @contextmanager
-def writer(folder: Path, items: Items, thumbnails: Thumbnails, *, wait: float, mend: bool = True) -> Iterator[Writer]:
+def writer(
+    folder: Path, items: Connections, thumbnails: Thumbnails, *, wait: float, mend: bool = True
+) -> Iterator[Writer]:
     """The one writer of a collection, in a block; what another one left when it was killed is published first.
 
     Args:

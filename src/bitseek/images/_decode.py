@@ -23,7 +23,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from bitseek._checks import whole_number
 from bitseek._files import FilePath, user_path
-from bitseek.errors import ImageError
+from bitseek.errors import ImageError, ImageTooLarge
 from bitseek.images._find import printable
 from bitseek.images._in_order import in_order
 
@@ -49,8 +49,9 @@ def decode(source: Source, *, min_side: int | None = None) -> UInt8[np.ndarray, 
         (H, W, 3) uint8, RGB, an array of its own.
 
     Raises:
-        ImageError: no such file, empty, truncated, corrupt, not an image, an array of another kind, or more pixels
-            than `PIL.Image.MAX_IMAGE_PIXELS` (a decompression bomb); the message names the file.
+        ImageError: no such file, empty, truncated, corrupt, not an image, or an array of another kind; the message
+            names the file.
+        ImageTooLarge: more pixels than `PIL.Image.MAX_IMAGE_PIXELS` (a decompression bomb), or no memory for them.
         ShapeError: `min_side` is not a whole number of 1 or more.
     """
     if min_side is not None:
@@ -121,7 +122,9 @@ def opened(source: Any, min_side: int | None = None) -> Iterator[tuple[Image.Ima
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} is not an image that can be read, or its beginning is damaged") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{name} is too large an image: {error}") from error
+        raise ImageTooLarge(f"{name} is too large an image: {error}") from error
+    except MemoryError as error:
+        raise ImageTooLarge(f"there is no memory to decode {name}") from error
     # A damaged file makes Pillow's many readers raise nearly anything (SyntaxError, struct.error, IndexError, …).
     except Exception as error:
         raise ImageError(f"{name} cannot be decoded: {str(error) or type(error).__name__}") from error
@@ -200,7 +203,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
 def _refuse_bomb(image: Image.Image, name: str) -> None:
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
-        raise ImageError(
+        raise ImageTooLarge(
             f"{name} is too large an image: {image.width} × {image.height} pixels, more than {limit}; if it is meant "
             "to be, shrink it or raise PIL.Image.MAX_IMAGE_PIXELS"
         )

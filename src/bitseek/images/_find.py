@@ -50,10 +50,14 @@ def find_images(paths: Iterable[FilePath] | FilePath) -> list[Path]:
     return list(found.values())
 
 
-def walk(folder: FilePath) -> Iterator[tuple[bytes, os.stat_result]]:
+def walk(folder: FilePath, unreadable: dict[bytes, str] | None = None) -> Iterator[tuple[bytes, os.stat_result]]:
     """The image files below a folder by the rules of `find_images`, in its order, with what the system knows of them.
 
     What is deleted meanwhile is left out. One pass, without a path object for each file.
+
+    Args:
+        folder: where to look.
+        unreadable: gets what is in it and cannot be looked at, by its path, with the reason; None to raise that.
 
     Yields:
         the path relative to the folder, with slashes; and the `os.stat` of the file, of a link that of its file.
@@ -71,7 +75,12 @@ def walk(folder: FilePath) -> Iterator[tuple[bytes, os.stat_result]]:
         name = parent + entry.name
         try:
             if entry.is_dir(follow_symlinks=False):
-                waiting.extend((name + b"/", below) for below in _listed(entry.path))
+                try:
+                    waiting.extend((name + b"/", below) for below in _listed(entry.path))
+                except ImageError as error:
+                    if unreadable is None:
+                        raise
+                    unreadable[name] = str(error)
                 continue
             if not _is_image(entry.name) or (entry.is_symlink() and not _leads_inside(entry.path, inside)):
                 continue
@@ -79,7 +88,11 @@ def walk(folder: FilePath) -> Iterator[tuple[bytes, os.stat_result]]:
         except FileNotFoundError:
             continue
         except OSError as error:  # a folder may be listed whose files may not be looked at
-            raise ImageError(f"cannot look at {printable(entry.path)}: {error.strerror or error}") from error
+            reason = f"cannot look at {printable(entry.path)}: {error.strerror or error}"
+            if unreadable is None:
+                raise ImageError(reason) from error
+            unreadable[name] = reason
+            continue
         yield name, status
 
 

@@ -4,8 +4,9 @@
 Hasher ── export_onnx ──> model.onnx ── quantise ──> small.onnx
               load("model.onnx") -> OnnxHasher      as good as the hasher wherever something encodes
 ```
-What a file gives is `BASE+onnx` or `BASE+int8-XXXXXXXX` where the hasher's fingerprint is BASE. `same_codes` says which
-of them may be mixed. Torch is imported to export, and to load a run; by nothing else here.
+What a file gives is `BASE+onnx` or `BASE+int8-XXXXXXXX` where the hasher's fingerprint is BASE; that of the first bits
+of nested codes is `BASE:BITS`. `same_codes` says which of them may be mixed. Torch is imported to export, and to load a
+run; by nothing else here.
 """
 
 from bitseek.portable._export import export_onnx

@@ -55,7 +55,11 @@ def export_onnx(hasher: "bitseek.runs.Hasher", file: FilePath) -> Path:
         )
     config = None if hasher.config is None else hasher.config.without_paths().model_dump(mode="json")
     metadata = Metadata(
-        bits=hasher.bits, fingerprint=f"{hasher.fingerprint}{ONNX}", preprocess=preprocess, config=config
+        bits=hasher.bits,
+        lengths=hasher.lengths if len(hasher.lengths) > 1 else (),
+        fingerprint=f"{hasher.fingerprint}{ONNX}",
+        preprocess=preprocess,
+        config=config,
     )
     return write_onnx(file, _graph(hasher), metadata)
 
@@ -83,7 +87,7 @@ def _graph(hasher: "bitseek.runs.Hasher") -> bytes:
             backbone = self.hasher.backbone
             assert backbone is not None
             features = backbone(normalise(colours(squares), backbone.preprocess).contiguous())
-            return self.hasher.head(features), features
+            return self.hasher(features), features
 
     side = hasher.preprocess.size
     example = torch.zeros(2, side, side, 3, dtype=torch.uint8)

@@ -10,7 +10,8 @@ def same_codes(a: str, b: str) -> bool:
     """Whether the codes of two models can be compared and mixed.
 
     A hasher and its float32 export differ only in bits whose logit is next to zero (`LOGIT_BOUND`), so they can. An
-    8-bit model gives codes of its own, near the others, but mixing them costs accuracy; it goes with itself only.
+    8-bit model gives codes of its own, near the others, but mixing them costs accuracy; it goes with itself only. So do
+    the first bits of a model's codes, `BASE:BITS`, in either form: with themselves, and never with the whole codes.
 
     Args:
         a: fingerprint of one.
@@ -19,6 +20,10 @@ def same_codes(a: str, b: str) -> bool:
     >>> same_codes("8d5a6a7ab07ee0a1", "8d5a6a7ab07ee0a1+onnx")
     True
     >>> same_codes("8d5a6a7ab07ee0a1+onnx", "8d5a6a7ab07ee0a1+int8-54e6c2d0")
+    False
+    >>> same_codes("8d5a6a7ab07ee0a1:32", "8d5a6a7ab07ee0a1:32+onnx")
+    True
+    >>> same_codes("8d5a6a7ab07ee0a1:32", "8d5a6a7ab07ee0a1")
     False
     """
     return a.removesuffix(ONNX) == b.removesuffix(ONNX)

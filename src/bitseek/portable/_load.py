@@ -41,6 +41,11 @@ def load(
     if (path / _RUN).is_file() or not (path / MODEL).is_file():
         if not path.exists() and isinstance(model, str) and _ON_THE_HUB.fullmatch(model):
             return _from_hub(model, device, threads)
+        if not path.exists():  # which needs no torch to be said
+            raise RunError(
+                f"there is no file or folder {printable(path)}; a model is a run folder, a FILE.onnx, or the org/name "
+                "of one on the hub"
+            )
         return _run(path, device)
     return _onnx(path / MODEL, device, threads)
 

@@ -2,11 +2,13 @@
 
 ```
 graph         squares (n, s, s, 3) uint8 → logits (n, bits) float32, features (n, D) float32
-metadata      bitseek (version), bits, fingerprint, preprocess (JSON), config (JSON of the RunConfig, or null)
+metadata      bitseek (version), bits, lengths, prefix_of, fingerprint, preprocess (JSON), config (JSON of the
+              RunConfig, or null)
 digest        of every byte before it
 ```
 The digest is an entry of the metadata like the others, so that any tool reads the file. Protocol buffers that follow
 on each other are one, and it is always written in the same number of bytes, so that it can be checked without parsing.
+Metadata are written and taken away without the library `onnx`: who only runs models need not have it.
 """
 
 import hashlib
@@ -19,6 +21,7 @@ from pydantic import Field
 import bitseek
 from bitseek._files import FilePath, atomic, free_target, parse
 from bitseek._values import Value
+from bitseek.codes import prefix_fingerprint
 from bitseek.errors import BitseekError, RunError
 from bitseek.images import Preprocess, printable
 
@@ -28,8 +31,12 @@ SQUARES, LOGITS, FEATURES = "squares", "logits", "features"
 MOST_BYTES = (1 << 31) - (1 << 20)
 """A protocol buffer holds 2 GiB; a little is left for what comes beside the weights."""
 
-_DIGEST = b"r*\n\x06digest\x12 "  # metadata_props (field 14), 42 bytes: the key of 6 letters, a value of 32
-_SEAL = len(_DIGEST) + 32
+_METADATA = 14
+"""Number of the field `metadata_props` of a model: pairs of a key (field 1) and a value (field 2)."""
+
+_SIZED = 2
+"""How a value is written: as its size and its bytes; the other fields of a model are numbers of 7 bits a byte."""
+
 _WHAT = "an ONNX file of bitseek"
 
 
@@ -38,6 +45,8 @@ class Metadata(Value):
 
     Attributes:
         bits: length of its codes, K.
+        lengths: at which the first bits are codes in their own right, ascending, where there are several.
+        prefix_of: number of logits of the graph, where the codes are of the first `bits` of them only.
         fingerprint: see `bitseek.portable`.
         preprocess: from the pixels of an image to the square that it takes.
         config: JSON of the RunConfig of the training, without paths of the machine; None if it comes from none.
@@ -45,7 +54,9 @@ class Metadata(Value):
     """
 
     bits: int = Field(ge=1)
-    fingerprint: str = Field(pattern=r"^[0-9a-f]{16}\+(onnx|int8-[0-9a-f]{8})$")
+    lengths: tuple[int, ...] = ()
+    prefix_of: int | None = None
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{16}(:[0-9]+)?\+(onnx|int8-[0-9a-f]{8})$")
     preprocess: Preprocess
     config: dict[str, Any] | None = None
     bitseek: str = bitseek.__version__
@@ -53,6 +64,14 @@ class Metadata(Value):
     def changed(self, **values: Any) -> "Metadata":
         """The same with other values."""
         return type(self)(**{**dict(self), **values})
+
+    def prefix(self, bits: int) -> "Metadata":
+        """What is known of the first bits of the model's codes."""
+        lengths = tuple(length for length in self.lengths if length <= bits)
+        whole = self.prefix_of or self.bits
+        config = self.config and {**self.config, "bits": bits, "prefix_of": self.config.get("prefix_of") or whole}
+        fingerprint = prefix_fingerprint(self.fingerprint, bits)
+        return self.changed(bits=bits, lengths=lengths, prefix_of=whole, config=config, fingerprint=fingerprint)
 
     def to_text(self) -> dict[str, str]:
         """The entries of the file."""
@@ -86,15 +105,24 @@ def write_onnx(path: FilePath, graph: bytes, metadata: Metadata) -> Path:
     Raises:
         BitseekError: something else is there, or the file cannot be written.
     """
-    import onnx
-
     target = free_target(path, _WHAT, is_bitseek_onnx)
-    props = onnx.ModelProto()
-    onnx.helper.set_model_props(props, metadata.to_text())
-    content = graph + props.SerializeToString()
+    content = graph + b"".join(_entry(key, value.encode()) for key, value in metadata.to_text().items())
     with atomic(target) as part:
         part.write_bytes(content + _DIGEST + _digest(content))
     return target
+
+
+def graph_of(content: bytes) -> bytes:
+    """The graph in such a file, as `write_onnx` takes it: the model without its metadata."""
+    kept, at = [], 0
+    while at < len(content):
+        begin = at
+        field, at = _number(content, at)
+        value, at = _number(content, at)
+        at += value if field & 7 == _SIZED else 0
+        if field >> 3 != _METADATA:
+            kept.append(content[begin:at])
+    return b"".join(kept)
 
 
 def read_onnx(path: FilePath) -> bytes:
@@ -124,5 +152,34 @@ def is_bitseek_onnx(path: Path) -> bool:
         return False
 
 
+def _entry(key: str, value: bytes) -> bytes:
+    """One entry of the metadata, as a protocol buffer."""
+    pair = _field(1, key.encode()) + _field(2, value)
+    return _field(_METADATA, pair)
+
+
+def _field(number: int, value: bytes) -> bytes:
+    size, digits = len(value), b""
+    while size > 127:
+        digits, size = digits + bytes([size & 127 | 128]), size >> 7
+    return bytes([number << 3 | _SIZED]) + digits + bytes([size]) + value
+
+
+def _number(content: bytes, at: int) -> tuple[int, int]:
+    """A number of 7 bits a byte, the lowest first, and where the next one begins."""
+    value, shift = content[at] & 127, 7
+    while content[at] > 127:
+        at += 1
+        value |= (content[at] & 127) << shift
+        shift += 7
+    return value, at + 1
+
+
 def _digest(content: bytes | memoryview) -> bytes:
     return hashlib.blake2b(content, digest_size=16).hexdigest().encode()
+
+
+_DIGEST = _entry("digest", bytes(32))[:-32]
+"""What stands before the digest, and so before the last 32 bytes of a file."""
+
+_SEAL = len(_DIGEST) + 32

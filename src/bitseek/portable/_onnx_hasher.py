@@ -1,20 +1,31 @@
 """A hasher in an ONNX file, run by onnxruntime: the same words as `Hasher`, and no torch."""
 
+import copy
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float32
 
-from bitseek._checks import whole_number
+from bitseek._checks import as_array, whole_number
 from bitseek._files import FilePath, atomic, free_target, user_path
-from bitseek.codes import Codes
+from bitseek.codes import Codes, trained_length
 from bitseek.errors import BitseekError, ImageError, MissingExtra, RunError, ShapeError
 from bitseek.images import BATCH, Features, Preprocess, Progress, as_images, batches, printable
 from bitseek.kernels.threads import thread_count
 from bitseek.portable._fingerprint import INT8
-from bitseek.portable._onnx_file import FEATURES, LOGITS, SQUARES, Metadata, digest_in, is_bitseek_onnx, read_onnx
+from bitseek.portable._onnx_file import (
+    FEATURES,
+    LOGITS,
+    SQUARES,
+    Metadata,
+    digest_in,
+    graph_of,
+    is_bitseek_onnx,
+    read_onnx,
+    write_onnx,
+)
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -47,6 +58,7 @@ class OnnxHasher:
     Attributes:
         file: it was read from.
         bits: length of the codes, K.
+        lengths: at which the first bits are codes in their own right, ascending; the last is `bits`.
         fingerprint: `BASE+onnx`, or `BASE+int8-XXXXXXXX` for one in 8 bits, where the hasher's was BASE.
         preprocess: from the pixels of an image to the square that it takes.
         config: JSON of the RunConfig of the training; None if it comes from none.
@@ -75,6 +87,11 @@ class OnnxHasher:
         return self.metadata.bits
 
     @property
+    def lengths(self) -> tuple[int, ...]:
+        """Lengths at which the first bits are codes in their own right, ascending; the last is `bits`."""
+        return self.metadata.lengths or (self.bits,)
+
+    @property
     def fingerprint(self) -> str:
         """Names the model; see `same_codes`."""
         return self.metadata.fingerprint
@@ -95,10 +112,25 @@ class OnnxHasher:
         kind = "int8" if INT8 in self.fingerprint else "float32"
         return f"OnnxHasher({of}{kind}, {self.preprocess.size} px → {self.bits} bits)"
 
+    def prefix(self, bits: SupportsIndex) -> "OnnxHasher":
+        """The hasher of the first bits alone, by the same network; see `Hasher.prefix`.
+
+        Args:
+            bits: one of `lengths`.
+
+        Raises:
+            CodeWidthError: the model was not trained for that length; the message says for which it was.
+        """
+        length = trained_length(bits, self.lengths, repr(self))
+        first = copy.copy(self)
+        first.metadata = self.metadata if length == self.bits else self.metadata.prefix(length)
+        return first
+
     def encode(
         self,
         images: Any,
         *,
+        bits: SupportsIndex | None = None,
         batch_size: int = BATCH,
         threads: int | None = None,
         progress: Progress | None = None,
@@ -108,6 +140,7 @@ class OnnxHasher:
 
         Args:
             images: one image or many, in any form that `Hasher.encode` takes.
+            bits: of how many first bits, one of `lengths`; all by default. See `prefix`.
             batch_size: how many go through the network at once.
             threads: how many decode; by default one a processor, 8 at most.
             progress: called after each batch.
@@ -116,29 +149,33 @@ class OnnxHasher:
 
         Raises:
             ImageError: an image cannot be decoded; the message names it.
+            CodeWidthError: a number of bits that the model was not trained for.
             ShapeError: something that is no image.
         """
-        logits = self.logits(images, batch_size=batch_size, threads=threads, progress=progress, unreadable=unreadable)
+        logits = self.logits(
+            images, bits=bits, batch_size=batch_size, threads=threads, progress=progress, unreadable=unreadable
+        )
         return Codes.from_logits(logits)
 
     def logits(
         self,
         images: Any,
         *,
+        bits: SupportsIndex | None = None,
         batch_size: int = BATCH,
         threads: int | None = None,
         progress: Progress | None = None,
         unreadable: dict[int, str] | None = None,
     ) -> Float32[np.ndarray, "n bits"]:
         """Real-valued outputs, before they become bits; arguments and errors are those of `encode`."""
-        given = as_images(images)
+        model, given = self if bits is None else self.prefix(bits), as_images(images)
         if isinstance(given, Features):
             raise ShapeError(f"{self!r} takes images, not features; the hasher that it was exported from takes both")
         failed: dict[int, str] = {}
         read = batches(
             given, self.preprocess, batch_size=batch_size, threads=threads, progress=progress, unreadable=failed
         )
-        parts = [np.zeros((0, self.bits), np.float32), *(self.logits_of(batch) for _, batch in read)]
+        parts = [np.zeros((0, model.bits), np.float32), *(model.logits_of(batch) for _, batch in read)]
         if unreadable is not None:
             unreadable.update(failed)
         elif failed:
@@ -151,7 +188,7 @@ class OnnxHasher:
         Raises:
             ShapeError: an array of another shape or type.
         """
-        return self._run([LOGITS], squares)[0]
+        return self._run([LOGITS], squares)[0][:, : self.bits]
 
     def features_of(self, squares: np.ndarray) -> Float32[np.ndarray, "n D"]:
         """Outputs of the backbone for one batch; argument and errors are those of `logits_of`."""
@@ -162,7 +199,7 @@ class OnnxHasher:
     ) -> tuple[Float32[np.ndarray, "n bits"], Float32[np.ndarray, "n D"]]:
         """What `logits_of` and `features_of` give, by one run of the network."""
         logits, features = self._run([LOGITS, FEATURES], squares)
-        return logits, features
+        return logits[:, : self.bits], features
 
     def save(self, folder: FilePath) -> None:
         """Write the model into a folder, as `model.onnx`; `load` takes that folder.
@@ -182,10 +219,14 @@ class OnnxHasher:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BitseekError(f"cannot make the folder {target.parent}: {error.strerror or error}") from error
+        if self.metadata.prefix_of is not None:  # the file may be that of the whole
+            write_onnx(target, graph_of(content), self.metadata)
+            return
         with atomic(free_target(target, "an ONNX file of bitseek", is_bitseek_onnx)) as part:
             part.write_bytes(content)
 
     def _run(self, outputs: list[str], squares: np.ndarray) -> list[np.ndarray]:
+        squares = as_array(squares, "squares")
         side = self.preprocess.size
         if squares.shape[1:] != (side, side, 3) or squares.dtype != np.uint8:
             raise ShapeError(
@@ -227,7 +268,9 @@ def _widths(session: "onnxruntime.InferenceSession", metadata: Metadata) -> dict
     side = metadata.preprocess.size
     takes = [(given.name, given.type, given.shape[1:]) for given in session.get_inputs()]
     gives = {given.name: given.shape[-1] for given in session.get_outputs() if given.type == "tensor(float)"}
-    if takes != [(SQUARES, "tensor(uint8)", [side, side, 3])] or gives.get(LOGITS) != metadata.bits:
+    if takes != [(SQUARES, "tensor(uint8)", [side, side, 3])] or gives.get(LOGITS) != (
+        metadata.prefix_of or metadata.bits
+    ):
         raise BitseekError(f"its graph takes {takes} and gives {gives}, which is not what its metadata say")
     if not isinstance(gives.get(FEATURES), int):
         raise BitseekError(f"its graph gives no features of one length, but {gives}")

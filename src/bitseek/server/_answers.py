@@ -78,6 +78,7 @@ class ResultAnswer(Answer):
     code: Annotated[str, Field(description="of the query")]
     bits: int
     generation: int
+    recall: Annotated[float | None, Field(description="share of the exact hits, as measured; null if all are found")]
     hits: list[HitAnswer]
 
 
@@ -142,10 +143,11 @@ class ProgressAnswer(Answer):
 def item_answer(item: Item) -> dict[str, Any]:
     """An item as in `ItemAnswer`."""
     modified = datetime.fromtimestamp(item.mtime_ns / 1e9, UTC)
+    name, folder = _place(item)
     return {
         "id": item.id,
-        "name": _shown(item.path[len(item.root) :].lstrip("/\\")),
-        "folder": _shown(item.root.rstrip("/\\").rpartition(os.sep)[2]),
+        "name": _shown(name),
+        "folder": _shown(folder),
         "label": item.label,
         "width": item.width,
         "height": item.height,
@@ -153,6 +155,17 @@ def item_answer(item: Item) -> dict[str, Any]:
         "modified": modified.isoformat(timespec="milliseconds"),
         "code": item.code,
     }
+
+
+def _place(item: Item) -> tuple[str, str]:
+    """The path below the folder that was indexed, and its name.
+
+    Paths that were imported from anywhere have the top of the disk for their folder; of them the last name is told.
+    """
+    folder = item.root.rstrip("/\\").rpartition(os.sep)[2]
+    if os.path.dirname(item.root) == item.root:  # noqa: PTH120  # a path object would be made for every item
+        return item.path.rpartition(os.sep)[2], ""
+    return item.path[len(item.root) :].lstrip("/\\"), folder
 
 
 def _shown(name: str) -> str:
@@ -164,10 +177,10 @@ def items_answer(items: Iterable[Item]) -> list[dict[str, Any]]:
     return [item_answer(item) for item in items]
 
 
-def result_answer(code: str, bits: int, generation: int, hits: Iterable[Hit]) -> bytes:
+def result_answer(code: str, bits: int, generation: int, hits: Iterable[Hit], recall: float | None = None) -> bytes:
     """JSON of a `ResultAnswer`."""
     found = [{"distance": hit.distance, "score": hit.score, "item": item_answer(hit.item)} for hit in hits]
-    return orjson.dumps({"code": code, "bits": bits, "generation": generation, "hits": found})
+    return orjson.dumps({"code": code, "bits": bits, "generation": generation, "recall": recall, "hits": found})
 
 
 def json_answer(content: object, status: int = 200) -> Response:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from bitseek import __version__
 from bitseek.collection import Collection
+from bitseek.errors import UnsupportedError
 from bitseek.server import _routes_groups, _routes_items, _routes_map, _routes_search, _routes_state, _routes_writing
 from bitseek.server._answers import problem
 from bitseek.server._guard import Guard
@@ -61,7 +62,7 @@ def create_app(collection: Collection, settings: Settings | None = None) -> Fast
     for module in (_routes_search, _routes_items, _routes_groups, _routes_map, _routes_state, _routes_writing):
         app.include_router(module.routes)
     app.include_router(page_routes())
-    for error in (Refusal, RequestValidationError, HTTPException):
+    for error in (Refusal, RequestValidationError, HTTPException, UnsupportedError):
         app.add_exception_handler(error, _refuse)
 
     async def search(query: SearchByCode) -> bytes:
@@ -85,4 +86,6 @@ async def _refuse(_: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         sentence = "there is nothing at this address" if error.status_code == 404 else str(error.detail)
         return problem(Refusal(error.status_code, sentence, error.headers))
+    if isinstance(error, UnsupportedError):
+        return problem(Refusal(422, str(error)))
     raise error

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bitseek.collection import Collection
-from bitseek.errors import BitseekError
+from bitseek.errors import BitseekError, UnsupportedError
 from bitseek.server._refusal import Refusal
 
 if TYPE_CHECKING:
@@ -49,5 +49,7 @@ class NearPairs:
             return collection.duplicates(max(radius, collection.bits // _SHARE))
         try:
             return collection.duplicates(radius)
+        except UnsupportedError:
+            raise
         except BitseekError as error:
             raise Refusal(422, "there are too many pairs within this radius; take a smaller one") from error

@@ -1,11 +1,13 @@
 """Items: listed, one by one, their thumbnails and their files."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from bitseek.errors import BitseekError
+from bitseek.collection import SIDE, Item, thumbnail_of
+from bitseek.errors import BitseekError, LabelError
 from bitseek.server._access import ServiceOf
 from bitseek.server._answers import MOST, ItemAnswer, ItemsAnswer, item_answer, items_answer, json_answer, problems
 from bitseek.server._originals import opened, pieces
@@ -13,6 +15,7 @@ from bitseek.server._pictures import media_type
 from bitseek.server._queries import Label
 from bitseek.server._refusal import Refusal
 from bitseek.server._routes_search import ItemId
+from bitseek.server._service import Service
 
 Start = Annotated[int, Query(ge=0, le=2**62, description="items to pass over")]
 Limit = Annotated[int, Query(ge=0, le=MOST, description="at most so many items")]
@@ -27,7 +30,10 @@ def items(
     """Some of the items, in the order of their ids."""
     collection = service.collection
     total = len(collection) if label is None else collection.labels().get(label, 0)
-    found = collection.items(label=label, start=start, limit=limit) if total else []
+    try:
+        found = collection.items(label=label, start=start, limit=limit)
+    except LabelError:
+        found = []
     return json_answer({"total": total, "items": items_answer(found)})
 
 
@@ -49,10 +55,25 @@ def thumbnail(service: ServiceOf, number: ItemId, request: Request) -> Response:
     headers = {"ETag": tag, "Cache-Control": "private, max-age=86400"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
+    return Response(_thumbnail_of(service, found), media_type="image/jpeg", headers=headers)
+
+
+def _thumbnail_of(service: Service, item: Item) -> bytes:
+    """What is stored, or else is made of the file by the rules for uploads: their formats, their size, their pixels.
+
+    Raises:
+        Refusal: 404.
+    """
+    none = Refusal(404, f"item {item.id} has no thumbnail")
+    with suppress(BitseekError):
+        return service.collection.thumbnail(item.id, make=False)
+    if item.size > service.settings.max_bytes:
+        raise none
     try:
-        return Response(service.collection.thumbnail(number), media_type="image/jpeg", headers=headers)
-    except BitseekError as error:
-        raise Refusal(404, f"item {number} has no thumbnail") from error
+        with opened(item, item.root) as file:
+            return thumbnail_of(service.picture(file.read(item.size), min_side=SIDE).pixels)
+    except Refusal as refusal:
+        raise none from refusal
 
 
 @routes.get(

@@ -1,5 +1,6 @@
 """A service from a folder: one process or several on one socket, until it is told to stop."""
 
+import atexit
 import errno
 import gc
 import importlib.util
@@ -18,7 +19,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from bitseek._files import FilePath, user_path
-from bitseek.collection import Collection
+from bitseek.engines import is_address, open_collection
 from bitseek.errors import BitseekError
 from bitseek.server import _metrics
 from bitseek.server._app import create_app
@@ -39,7 +40,7 @@ def serve(folder: FilePath, settings: Settings | None = None, *, announce: Calla
     """Serve a collection until SIGTERM or Ctrl-C; requests that are being answered are finished first.
 
     Args:
-        folder: of the collection.
+        folder: of the collection; or the address of one, see `bitseek.engines`.
         settings: what the owner allows; `Settings()` if None.
         announce: told the address of the page, as soon as it can be opened.
 
@@ -47,15 +48,15 @@ def serve(folder: FilePath, settings: Settings | None = None, *, announce: Calla
         BitseekError: no collection is there, the port is taken, or the address is not one of this machine.
     """
     chosen = settings or Settings()
-    place = user_path(folder, resolve=True)
-    Collection.open(place).close()  # what is wrong with it is told here, before anything is started
+    place = folder if is_address(folder) else os.fspath(user_path(folder, resolve=True))
+    open_collection(place).close()  # what is wrong with it is told here, before anything is started
     with ExitStack() as stack:
         listening = stack.enter_context(_listening(chosen.host, chosen.port))
         host, port = listening.getsockname()[:2]
         if chosen.workers > 1:
             numbers = stack.enter_context(tempfile.TemporaryDirectory(prefix="bitseek-metrics-"))
             stack.enter_context(_environment(_metrics.FOLDER, numbers))
-        app = partial(_worker, os.fspath(place), chosen)
+        app = partial(_worker, place, chosen)
         config = uvicorn.Config(
             app,
             factory=True,
@@ -84,7 +85,7 @@ def serve(folder: FilePath, settings: Settings | None = None, *, announce: Calla
         log("stop")
 
 
-def _worker(folder: str, settings: Settings) -> FastAPI:
+def _worker(place: FilePath, settings: Settings) -> FastAPI:
     """The application of one process, which keeps its collection open to its end.
 
     What is there when its model is loaded stays there: frozen, or the garbage collector would look through it every
@@ -92,8 +93,9 @@ def _worker(folder: str, settings: Settings) -> FastAPI:
     """
     start_logging()
     log("worker", pid=os.getpid())
-    app = create_app(Collection.open(folder), settings)
+    app = create_app(open_collection(place), settings)
     app.state.service.model.then = gc.freeze
+    atexit.register(gc.unfreeze)  # or libraries tell at the end of what they take for leaks
     return app
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bitseek.codes import Codes, words_per_code
 from bitseek.collection import Collection, Encoder, Item
-from bitseek.errors import BitseekError
+from bitseek.errors import BitseekError, LabelError
 from bitseek.server._answers import result_answer
 from bitseek.server._batching import Gatherer
 from bitseek.server._limits import Budget, Rates
@@ -72,7 +72,7 @@ class Service:
     def start(self) -> None:
         """Search a few times, which loads what a collection of this size needs; then begin to load the model."""
         code = np.zeros(words_per_code(self.collection.bits), np.uint64)
-        for queries in _FIRST:
+        for queries in _FIRST if self.collection.searches_here else ():
             self.collection.search(Codes(np.tile(code, (queries, 1)), self.collection.bits))
         self.metrics.collection(len(self.collection), self.collection.generation)
         self.model.start()
@@ -139,14 +139,19 @@ class Service:
         codes = Codes.from_hex(list(digits), collection.bits)
         found = self._found(codes, k=kind.k, radius=kind.radius, label=kind.label)
         return [
-            result_answer(code, collection.bits, generation, hits) for code, hits in zip(digits, found, strict=True)
+            result_answer(code, collection.bits, generation, hits, self._recall())
+            for code, hits in zip(digits, found, strict=True)
         ]
+
+    def _recall(self) -> float | None:
+        recall = self.collection.recall
+        return None if recall is None else float(recall.share)
 
     def _reranked(self, search: Search, pixels: np.ndarray, code: str, rerank: str) -> bytes:
         collection = self.collection
         generation = collection.generation
         hits = self._found(pixels, k=search.k, radius=search.radius, label=search.label, rerank=rerank)
-        return result_answer(code, collection.bits, generation, hits)
+        return result_answer(code, collection.bits, generation, hits, self._recall())
 
     def _found(self, query: Any, *, label: str | None, **options: Any) -> Any:
         """What the collection finds.
@@ -156,9 +161,9 @@ class Service:
         """
         try:
             return self.collection.search(query, label=label, **options)
+        except LabelError as error:
+            raise Refusal(422, "no item has this label; /api/statistics lists those that there are") from error
         except BitseekError as error:
-            if label is not None and label not in self.collection.labels():
-                raise Refusal(422, "no item has this label; /api/statistics lists those that there are") from error
             if options.get("rerank") == "features":
                 raise Refusal(422, "this collection keeps no features to re-rank by; take logits") from error
             log("search failed", error=error)
