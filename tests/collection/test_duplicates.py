@@ -249,7 +249,7 @@ def test_what_cannot_be():
 
 
 def test_the_command_takes_a_radius_beyond_the_codes(made, capsys):
-    dedup(made, radius=99, json=True)
+    dedup(str(made), radius=99, json=True)
     value = json.loads(capsys.readouterr().out)
     assert value["radius"] == BITS and len(value["histogram"]) == BITS + 1
     assert [len(group["items"]) for group in value["groups"]] == [20]

@@ -12,7 +12,7 @@ from bitseek.collection._connections import Connections
 
 
 def test_no_statement_reads_all_items(tmp_path, photos, hasher, monkeypatch):
-    statements, connected = set(), Items._connected
+    statements, connected = set(), Connections._connected
 
     def traced(self, mode, file=None):
         connection = connected(self, mode, file)

@@ -90,7 +90,9 @@ def test_what_is_in_the_file(exported, hasher, digits):
     model = onnx.load(exported, load_external_data=False)
     onnx.checker.check_model(model, full_check=True)
     entries = {entry.key: entry.value for entry in model.metadata_props}
-    assert entries.keys() == {"bitseek", "bits", "fingerprint", "preprocess", "config", "digest"}
+    assert entries.keys() == {
+        "bitseek", "bits", "lengths", "prefix_of", "fingerprint", "preprocess", "config", "digest",
+    }  # fmt: skip
     assert entries["bitseek"] == bitseek.__version__ and entries["bits"] == "16"
     assert entries["fingerprint"] == f"{hasher.fingerprint}+onnx"
     loaded = OnnxHasher(exported)

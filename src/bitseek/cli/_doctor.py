@@ -21,6 +21,7 @@ PURPOSE = {
     "serve": "serve and open: the HTTP service and its page",
     "plots": "maps by UMAP, TensorBoard, figures",
     "parquet": "export to and import from Parquet",
+    "engines": "search by PostgreSQL and by Ray",
 }
 """What each extra is for."""
 
