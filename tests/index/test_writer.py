@@ -314,7 +314,7 @@ with IndexWriter({str(tmp_path)!r}, 64) as writer:
         print(writer.size, flush=True)
 """
         rng, sizes, unfinished = random.Random(0), [], 0
-        for _ in range(5):
+        while len(sizes) < 5 or (not unfinished and len(sizes) < 40):  # until one was killed in the middle of work
             process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
             told = [process.stdout.readline() for _ in range(2)]
             time.sleep(rng.uniform(0, 0.25))

@@ -12,7 +12,7 @@ from bitseek._files import FilePath
 from bitseek.data import Pool, Protocol
 from bitseek.errors import BitseekError, DataError, ShapeError
 from bitseek.images import Features, Progress, as_images, batches
-from bitseek.methods import method_class
+from bitseek.methods import make_recipe, method_class
 from bitseek.metrics import retrieval
 from bitseek.models import Backbone, pick_device
 from bitseek.runs import Hasher
@@ -22,6 +22,8 @@ from bitseek.training._train import train
 
 MEASURABLE = 20
 """With fewer images than this, nothing can be held out that would say anything."""
+STEPS = 300
+"""A head that is trained by its gradient takes at least so many steps."""
 UNSUPERVISED = ("itq", "bihalf-unsupervised", "lsh")
 """Methods that need no labels and seconds of time; the last one works for any number of images."""
 
@@ -153,9 +155,17 @@ def _split(
 def _fitted(method: str, data: Protocol, bits: int, seed: int, device: str) -> Hasher | BitseekError:
     """A head on the features, or why there is none."""
     try:
-        return train(method, data, bits=bits, seed=seed, device=device)
+        return train(method, data, bits=bits, seed=seed, device=device, **_long_enough(method, len(data.train)))
     except BitseekError as error:
         return error
+
+
+def _long_enough(method: str, items: int) -> dict[str, Any]:
+    """Epochs by which a head takes `STEPS` steps also where there is one batch in an epoch."""
+    cls = method_class(method)
+    recipe = make_recipe(cls, {}, frozen=True)
+    needed = -(-STEPS // max(1, items // recipe.batch_size))
+    return {"epochs": needed} if cls.by_gradient and needed > recipe.epochs else {}
 
 
 def _measured(method: str, head: Hasher | BitseekError, data: Protocol) -> Candidate:
