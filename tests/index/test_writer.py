@@ -192,6 +192,24 @@ def test_memory_is_bounded(tmp_path, monkeypatch):
     assert HammingIndex.open(tmp_path / "index").explain().covered == 600_000
 
 
+def stop_a_build(folder, monkeypatch, owner, name, *, after):
+    """Append 1,500 codes, and stop the build of their clusters when a function has been called so often."""
+    real, calls = getattr(owner, name), []
+
+    def failing(*arguments):
+        if len(calls) == after:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return real(*arguments)
+
+    with IndexWriter(folder, 64) as writer:
+        writer.append(some_codes(1500))
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, failing)
+            with pytest.raises(KeyboardInterrupt):
+                writer.build()
+
+
 class TestKilled:
     def test_a_build_goes_on_where_it_was(self, tiny, tmp_path, monkeypatch):
         """It fails at each moment at which a part is sorted, or some clusters are merged; no work is done twice."""
@@ -253,20 +271,7 @@ class TestKilled:
 
     def test_work_of_other_codes_is_not_taken_over(self, tiny, tmp_path, monkeypatch):
         """Killed while it merges; then another index is saved in the folder, with as many codes."""
-        real, calls = Merger.copy, []
-
-        def failing(*arguments):
-            if len(calls) == 2:
-                raise KeyboardInterrupt
-            calls.append(1)
-            return real(*arguments)
-
-        with IndexWriter(tmp_path, 64) as writer:
-            writer.append(some_codes(1500))
-            with monkeypatch.context() as patched:
-                patched.setattr(Merger, "copy", failing)
-                with pytest.raises(KeyboardInterrupt):
-                    writer.build()
+        stop_a_build(tmp_path, monkeypatch, Merger, "copy", after=2)
         assert set(WORK) <= names(tmp_path)
         others = some_codes(1500, seed=1)
         HammingIndex(others).save(tmp_path)
@@ -275,20 +280,7 @@ class TestKilled:
         check(HammingIndex.open(tmp_path, verify=True), others, set(), some_codes(3, seed=8))
 
     def test_damaged_work_is_done_again(self, tiny, tmp_path, monkeypatch):
-        real, calls = _segments.sort, []
-
-        def failing(*arguments):
-            if len(calls) == 5:
-                raise KeyboardInterrupt
-            calls.append(1)
-            return real(*arguments)
-
-        with IndexWriter(tmp_path, 64) as writer:
-            writer.append(some_codes(1500))
-            with monkeypatch.context() as patched:
-                patched.setattr(_segments, "sort", failing)
-                with pytest.raises(KeyboardInterrupt):
-                    writer.build()
+        stop_a_build(tmp_path, monkeypatch, _segments, "sort", after=5)
         (path,) = tmp_path.glob("sorted-planes.2-*")
         path.write_bytes(path.read_bytes()[:-100])
         with IndexWriter(tmp_path) as writer:
