@@ -5,10 +5,10 @@ import os
 import pickle
 import re
 import subprocess
-import sys
 
 import pytest
 import torch
+import warm
 from safetensors.torch import save_file
 
 from bitseek.errors import BitseekError, RunError
@@ -96,6 +96,7 @@ def test_without_a_network_the_error_is_quick_and_whole(tmp_path):
     """In a process of its own: whose hub is an address where nothing listens, and whose cache is empty."""
     code = """
 import time
+import timm
 from bitseek.errors import RunError
 from bitseek.models import build_backbone
 started = time.monotonic()
@@ -106,7 +107,8 @@ except RunError as error:
 assert time.monotonic() - started < 30
 """
     environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=120)
+    command = [warm.python(), "-c", warm.ANEW + code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr
     assert re.search(
         r"the weights of resnet18 cannot be downloaded \(.*\); .* --weights FILE .* --weights none", done.stdout

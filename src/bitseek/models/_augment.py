@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
-from torchvision.transforms.v2 import functional as TF
 
 from bitseek.images import Preprocess
 from bitseek.models._pixels import normalise, square
@@ -80,7 +79,7 @@ def augment(
 def flip(images: Tensor, draws: Draws, often: float = 1.0) -> Tensor:
     """Left and right exchanged in half of the images, or `often` times as many."""
     turned = draws.chance(0.5 * often).view(-1, 1, 1, 1).to(images.device)
-    return torch.where(turned, TF.horizontal_flip(images), images)
+    return torch.where(turned, images.flip(-1), images)
 
 
 def random_crop(images: Tensor, preprocess: Preprocess, draws: Draws) -> Tensor:
@@ -92,10 +91,10 @@ def random_crop(images: Tensor, preprocess: Preprocess, draws: Draws) -> Tensor:
     if height == width == preprocess.resized > preprocess.size:
         height = width = preprocess.size
     else:
-        images = TF.pad(images, [width // 8])
+        images = F.pad(images, 4 * [width // 8])
     room = torch.tensor([images.shape[-2] - height, images.shape[-1] - width]) + 1
     corners = (draws.rand(2) * room).long().tolist()
-    cut = [TF.crop(image, top, left, height, width) for image, (top, left) in zip(images, corners, strict=True)]
+    cut = [image[:, y : y + height, x : x + width] for image, (y, x) in zip(images, corners, strict=True)]
     return torch.stack(cut)
 
 
@@ -152,12 +151,20 @@ def adjust_brightness(pixels: Tensor, factor: Tensor) -> Tensor:
 
 def adjust_contrast(pixels: Tensor, factor: Tensor) -> Tensor:
     """Each image stretched around its mean grey by its factor."""
-    return blend(pixels, TF.rgb_to_grayscale(pixels).mean((1, 2, 3), keepdim=True), factor)
+    return blend(pixels, grey(pixels).mean((1, 2, 3), keepdim=True), factor)
 
 
 def adjust_saturation(pixels: Tensor, factor: Tensor) -> Tensor:
     """Each pixel stretched away from its own grey by the factor of its image."""
-    return blend(pixels, TF.rgb_to_grayscale(pixels), factor)
+    return blend(pixels, grey(pixels), factor)
+
+
+def grey(pixels: Tensor) -> Tensor:
+    """(b, 1, s, s): the brightness of each pixel."""
+    from torchvision.transforms.v2.functional import rgb_to_grayscale  # here: importing torchvision takes seconds
+
+    brightness: Tensor = rgb_to_grayscale(pixels)
+    return brightness
 
 
 def turn_hue(pixels: Tensor, angle: Tensor) -> Tensor:

@@ -1,21 +1,20 @@
 """Backbones: networks from image to features, by name.
 
 `small-cnn` is ours, for pictures of 28 to 64 pixels from scratch; AlexNet and VGG, on which the field publishes, are
-torchvision's; every other name is timm's.
+torchvision's; every other name is timm's. Both take seconds to import, so that is done where they are needed.
 """
 
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torchvision import models as tv
 
 from bitseek._values import Value
 from bitseek.errors import RunError
 from bitseek.images import Preprocess
+from bitseek.models._freed_memory import keep_freed_memory
 from bitseek.models._seeded import seeded
 from bitseek.models._weights import digest_of, download, load_weights, read_settings
 
@@ -109,6 +108,7 @@ def build_backbone(
         raise RunError(f"a backbone is given by its name, got {name!r}; see: bitseek backbones")
     pretrained = weights == "pretrained"
     file = None if weights is None or pretrained else Path(weights).expanduser().absolute()
+    keep_freed_memory()
     if file is not None:
         options = read_settings(file) | options
     changed = {key: options.pop(key) for key in list(options) if key in Preprocess.model_fields}
@@ -144,6 +144,8 @@ def _network(
         _refuse(name, options)
 
         def build() -> Any:
+            from torchvision import models as tv
+
             return tv.get_model(name, weights="DEFAULT" if pretrained else None)
 
         network = download(name, build, None) if pretrained else build()
@@ -161,6 +163,8 @@ def _refuse(name: str, options: dict[str, Any]) -> None:
 def _timm(
     name: str, pretrained: bool, size: int | None, options: dict[str, Any]
 ) -> tuple[nn.Module, dict[str, Any], tuple[str, ...]]:
+    import timm
+
     if not timm.is_model(name):
         near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
         raise RunError(

@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as TF
 
 from bitseek.images import Preprocess
 
 
 def resize(images: UInt8[Tensor, "b 3 h w"], preprocess: Preprocess) -> UInt8[Tensor, "b 3 r r"]:
     """The central square of each image, resized to `Preprocess.resized`."""
+    from torchvision.transforms import InterpolationMode  # here: importing torchvision takes seconds
+    from torchvision.transforms.v2 import functional as TF
+
     short, side = min(images.shape[-2:]), preprocess.resized
     images = TF.center_crop(images, [short, short])
     if short != side:
@@ -31,6 +32,8 @@ def resize(images: UInt8[Tensor, "b 3 h w"], preprocess: Preprocess) -> UInt8[Te
 
 def square(images: UInt8[Tensor, "b 3 h w"], preprocess: Preprocess) -> UInt8[Tensor, "b 3 s s"]:
     """The central square of `Preprocess.size` of what `resize` gives."""
+    from torchvision.transforms.v2 import functional as TF
+
     cut: Tensor = TF.center_crop(resize(images, preprocess), [preprocess.size, preprocess.size])
     return cut
 
