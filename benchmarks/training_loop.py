@@ -2,6 +2,7 @@
 
     python benchmarks/training_loop.py                        # small-cnn on digits
     python benchmarks/training_loop.py --protocol cifar10-1 --backbone mobilenetv2_100 --size 96 --batches 8
+    python benchmarks/training_loop.py --device cuda --backbone resnet50 --size 224 --bf16 --name training_loop_gpu
 
 Both sides run in turn in one process, on the same network and the same batches; the bare side gets its images ready
 augmented and on the device, and does no more than forward, loss, backward and step. The ratio of processor time is
@@ -17,10 +18,11 @@ import torch
 
 from bitseek.data import load_protocol
 from bitseek.methods import Batch, make_recipe, method_class
-from bitseek.models import Draws, augment
+from bitseek.models import Draws, augment, pick_device
 from bitseek.runs import Hasher, RunConfig
 from bitseek.training import pick_backbone
 from bitseek.training._checkpoint import Recorder
+from bitseek.training._device import default_generators, environment
 from bitseek.training._loop import Loop
 from bitseek.training._validation import Items
 from record import record
@@ -35,6 +37,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=18, help="steps of a round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--name", default="training_loop")
     arguments = parser.parse_args()
 
@@ -50,8 +53,11 @@ def main() -> None:
     )  # fmt: skip
     method = cls(config.task, recipe)
     items = Items(data.pool.images, data.pool.labels, train, train[:0], data.pool.mirror)
-    trainer = Loop(method, Hasher(backbone, method.head, 64, config=config), items, Recorder(None))
-    trainer.generators = [torch.default_generator]
+    device = pick_device(arguments.device)
+    hasher = Hasher(backbone, method.head, 64, config=config, device=device)
+    trainer = Loop(method, hasher, items, Recorder(None))
+    with default_generators(device) as generators:
+        trainer.generators = generators
 
     draws = Draws(torch.Generator().manual_seed(0), arguments.batch_size)
     batches = []
@@ -59,13 +65,14 @@ def main() -> None:
     for positions in order.reshape(-1, arguments.batch_size):
         ((_, images),) = trainer.loader.batches([train[positions]])
         ready = augment(images, "crop", backbone.preprocess, draws, mirror=data.pool.mirror)
-        labels = torch.from_numpy(data.pool.labels.multi_hot(train[positions])).float()
-        batches.append((ready.contiguous(memory_format=torch.channels_last), labels, torch.from_numpy(positions)))
+        labels = torch.from_numpy(data.pool.labels.multi_hot(train[positions])).float().to(device)
+        index = torch.from_numpy(positions).to(device)
+        batches.append((ready.contiguous(memory_format=torch.channels_last), labels, index))
 
     def bare() -> None:
         trainer.learner.train()
         for images, labels, index in batches:
-            with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bf16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=arguments.bf16):
                 features = backbone(images).float()
             logits = method.head(features)
             terms = method.loss(Batch(logits=logits, features=features, labels=labels, index=index))
@@ -79,6 +86,8 @@ def main() -> None:
     def timed(run) -> tuple[float, float]:
         wall, cpu = time.perf_counter(), time.process_time()
         run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         return time.perf_counter() - wall, time.process_time() - cpu
 
     bare(), loop()
@@ -87,6 +96,7 @@ def main() -> None:
     cpu = statistics.median(a[1] / b[1] for a, b in pairs)
     images = len(batches) * arguments.batch_size
     result = {
+        "device": environment(device)["device"],
         "protocol": data.name,
         "backbone": backbone.config.name,
         "size": backbone.preprocess.size,

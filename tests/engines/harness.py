@@ -67,6 +67,10 @@ def _index(database, _):
     return HammingIndex(database)
 
 
+def _device(database, _):
+    return HammingIndex(database, device="cpu", memory=1 << 16)
+
+
 def _sizes(n):
     """Of three shards, unequal, one of them empty."""
     return [n // 3, 0, n - n // 3]
@@ -89,5 +93,11 @@ def _postgresql(database, _):
     return engine
 
 
-ENGINES: dict[str, Make] = {"HammingIndex": _index, "shards": _shards, "ray": _ray, "postgresql": _postgresql}
+ENGINES: dict[str, Make] = {
+    "HammingIndex": _index,
+    "device": _device,
+    "shards": _shards,
+    "ray": _ray,
+    "postgresql": _postgresql,
+}
 """Engines by name; each is made of some codes, with a folder that it may use."""

@@ -24,6 +24,7 @@ def score(
     ties: Ties = "expected",
     no_hit: NoHit = "zero",
     bit_order: Order | None = None,
+    device: str | None = None,
     json: Json = False,
 ) -> None:
     """Measure codes of your own: mAP@k that does not depend on the order of the database.
@@ -41,6 +42,7 @@ def score(
         ties: how items at equal distance are ordered: expected (over all orders), best, worst, stable.
         no_hit: whether a query without a relevant item in its top k counts as zero, or is left out (skip).
         bit_order: of packed bytes: whether the first bit of a code is the lowest or the highest of its byte.
+        device: where the database is counted by distance: cuda, cuda:1; the figures are the same.
     """
     from bitseek._files import read_npz
     from bitseek.metrics import Relevance, retrieval
@@ -60,6 +62,7 @@ def score(
         denominator=denominator,
         ties=ties,
         no_hit=no_hit,
+        device=device,
     ).to_json()
     if json:
         show_json(report)

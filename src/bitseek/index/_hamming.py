@@ -11,7 +11,7 @@ from bitseek._checks import as_ids, whole_number
 from bitseek._files import user_path
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError, CodeWidthError, ShapeError
-from bitseek.index import _plain, _store
+from bitseek.index import _on_device, _plain, _store
 from bitseek.index._clusters import Clusters
 from bitseek.index._database import Database
 from bitseek.index._hits import Hits, RaggedHits, ScoredHits
@@ -30,11 +30,16 @@ class HammingIndex:
     tried out on the first queries, and the quicker one is taken; NumPy scans for the very first ones, until it pays to
     load the compiled kernels. Searches may run in several threads at once.
 
+    On a device the codes are scanned there, through torch (see `bitseek.device`), and no clusters are built.
+
     Args:
         codes: the database; kept, not copied, so it may be memory-mapped.
         gone: ids of items that cannot be found, as if removed; none if None.
         plan: `auto`, `scan` or `pruned`.
         threads: at most so many for a search; as many as there are processors if None (see `BITSEEK_THREADS`).
+        device: where the codes are compared, through torch: `cuda`, `cuda:1` or another of its devices; by the
+            compiled kernels if None.
+        memory: bytes of the device that it may take, four fifths of what is free if None; codes beyond pass by.
 
     >>> codes = Codes.from_bits([[0, 0, 0, 0], [1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]])
     >>> index = HammingIndex(codes)
@@ -46,15 +51,24 @@ class HammingIndex:
     """
 
     def __init__(
-        self, codes: Codes, *, gone: Any = None, plan: Plan = "auto", threads: SupportsIndex | None = None
+        self,
+        codes: Codes,
+        *,
+        gone: Any = None,
+        plan: Plan = "auto",
+        threads: SupportsIndex | None = None,
+        device: str | None = None,
+        memory: SupportsIndex | None = None,
     ) -> None:
         words = _codes(codes, "the database").words
         database = Database.of(np.ascontiguousarray(words), codes.bits)
-        self._start(database if gone is None else database.without(as_ids(gone, database.size)), plan, threads)
+        database = database if gone is None else database.without(as_ids(gone, database.size))
+        self._start(database, plan, threads, device, memory)
 
-    def _start(self, database: Database, plan: Any, threads: Any) -> None:
+    def _start(self, database: Database, plan: Any, threads: Any, device: Any, memory: Any) -> None:
         self._database = database
-        self._plan: Plan = _known(plan)
+        self._plan: Plan = _known(plan, device)
+        self._device = _on_device.scan_on(device, database.bits, memory)
         self._threads = None if threads is None else whole_number(threads, "threads")
         self._clusters = Clusters()
         self._planner = Planner()
@@ -212,7 +226,7 @@ class HammingIndex:
     @property
     def build_is_due(self) -> bool:
         """Whether clusters are worth building: the index is large, and they are none yet or cover too little of it."""
-        return self._clusters.are_due(self._database)
+        return self._device is None and self._clusters.are_due(self._database)
 
     def load_kernels(self) -> None:
         """Load the compiled kernels now, as a service does before its first request; else a search does, when it pays.
@@ -224,6 +238,9 @@ class HammingIndex:
         database, built = self._database, self._clusters.built
         if database.size:
             query = database.rows(np.zeros(1, np.int64))
+            if self._device is not None:
+                self._device.nearest(database, query, 1)
+                return
             for used in [None] if built is None else [None, built]:
                 _search.nearest(database, used, query, 1, self._threads)
                 _search.within(database, used, query, 0, self._threads)
@@ -245,16 +262,18 @@ class HammingIndex:
             threads=threads.thread_count() if self._threads is None else self._threads,
             compiled=jit.COMPILED,
             choices=self._planner.choices(),
+            device=None if self._device is None else str(self._device),
         )
 
     def _find(self, codes: Any, verb: Verb, number: int, plan: Any) -> list[Found]:
         """The hits of the queries, in one or two pieces, by the plan that was chosen or by the quicker one."""
         self._check(codes)
-        wanted: Plan = self._plan if plan is None else _known(plan)
-        in_numpy = wanted == "auto" and loading.numpy_suffices(len(codes), self._database.words)
+        wanted: Plan = self._plan if plan is None else _known(plan, self._device)
+        here = self._device is None
+        in_numpy = here and wanted == "auto" and loading.numpy_suffices(len(codes), self._database.words)
         if wanted == "pruned":
             self._clusters.build(self._database, self._threads, wait=True, again=False)
-        elif wanted == "auto" and not in_numpy:
+        elif here and wanted == "auto" and not in_numpy:
             self._clusters.build_if_due(self._database)
         built = self._clusters.built
         database = self._database  # looked up after the clusters, so it has all that they hold and is not gone
@@ -262,6 +281,8 @@ class HammingIndex:
         if not len(codes) or not database.alive:
             none = np.zeros((len(codes), number) if verb == "nearest" else 0, np.int64)
             return [Found(none, np.zeros(len(codes) + 1, np.int64), 0.0)]
+        if self._device is not None:
+            return [_on_device.search(self._device, database, codes.words, verb, number)]
         if in_numpy:
             return [(_plain.nearest if verb == "nearest" else _plain.within)(database, codes.words, number)]
         from bitseek.index import _search
@@ -295,6 +316,8 @@ class HammingIndex:
         *,
         plan: Plan = "auto",
         threads: SupportsIndex | None = None,
+        device: str | None = None,
+        memory: SupportsIndex | None = None,
         verify: bool = False,
     ) -> "HammingIndex":
         """Open what `save` wrote, memory-mapped.
@@ -303,6 +326,8 @@ class HammingIndex:
             path: the folder.
             plan: as for a new index.
             threads: as for a new index.
+            device: as for a new index.
+            memory: as for a new index.
             verify: whether to read all files and compare all checksums; otherwise a part of them, in well under a
                 second (see docs/search.md).
 
@@ -311,7 +336,7 @@ class HammingIndex:
         """
         stored = _store.read(user_path(path), verify)
         index = cls.__new__(cls)
-        index._start(stored.database, plan, threads)
+        index._start(stored.database, plan, threads, device, memory)
         index._clusters.built = stored.built
         return index
 
@@ -367,7 +392,9 @@ def _codes(codes: Any, what: str) -> Codes:
     return codes
 
 
-def _known(plan: Any) -> Plan:
+def _known(plan: Any, device: Any) -> Plan:
     if plan not in ("auto", "scan", "pruned"):
         raise BitseekError(f"a plan is 'auto', 'scan' or 'pruned', got {plan!r}")
+    if plan == "pruned" and device is not None:
+        raise BitseekError("a device scans all codes; leave out plan='pruned', or the device")
     return cast(Plan, plan)

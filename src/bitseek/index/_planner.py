@@ -77,6 +77,7 @@ class Explanation:
         threads: threads that a search uses.
         compiled: whether kernels are compiled (numba) or plain NumPy.
         choices: what was tried out so far.
+        device: where codes are compared, and how; None for the processor, by the kernels.
     """
 
     items: int
@@ -90,6 +91,7 @@ class Explanation:
     threads: int
     compiled: bool
     choices: tuple[Choice, ...]
+    device: str | None = None
 
     def __str__(self) -> str:
         codes, clusters = self.bytes_per_code
@@ -97,7 +99,9 @@ class Explanation:
             f"{self.items} items of {self.bits} bits ({self.removed} removed); plan: {self.plan}",
             f"clusters: {self.clusters}",
             f"memory: {codes:.1f} bytes a code to scan, {clusters:.1f} for the pruned plan",
-            f"threads: {self.threads}; kernels: {'compiled' if self.compiled else 'NumPy, about ten times slower'}",
+            f"threads: {self.threads}; kernels: {'compiled' if self.compiled else 'NumPy, about ten times slower'}"
+            if self.device is None
+            else f"device: {self.device}",
         ]
         return "\n".join([*lines, *map(str, self.choices)])
 

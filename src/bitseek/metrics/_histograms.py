@@ -6,7 +6,7 @@ and are made without sorting.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, SupportsIndex, get_args
 
 import numpy as np
@@ -14,6 +14,7 @@ from jaxtyping import Float, Int64
 
 from bitseek.codes import Codes
 from bitseek.errors import CodeWidthError, ShapeError
+from bitseek.kernels.device import device_loops
 from bitseek.metrics._average_precision import Denominator, of_groups
 from bitseek.metrics._groups import Groups, StableSums, cut_off, one_of
 from bitseek.metrics._relevance import Relevance
@@ -58,7 +59,9 @@ class Histograms:
         return len(self.total)
 
 
-def histograms(query_codes: Codes, database_codes: Codes, relevance: Relevance) -> Histograms:
+def histograms(
+    query_codes: Codes, database_codes: Codes, relevance: Relevance, *, device: str | None = None
+) -> Histograms:
     """Count the database by distance and relevance, for each query.
 
     Memory beyond codes, labels (8 bytes an item for each 64 classes) and counts does not grow with the database.
@@ -67,6 +70,8 @@ def histograms(query_codes: Codes, database_codes: Codes, relevance: Relevance) 
         query_codes: codes of the q queries.
         database_codes: codes of the n items of the database, of the same number of bits.
         relevance: of q queries and n items.
+        device: where they are counted, through torch: `cuda`, `cuda:1` or another of its devices; by the compiled
+            kernels if None. The counts are the same.
 
     Raises:
         CodeWidthError: codes of different length, or of more than 32,000 bits.
@@ -91,8 +96,11 @@ def histograms(query_codes: Codes, database_codes: Codes, relevance: Relevance) 
             f"relevance of {relevance.queries} queries and {relevance.database} items; they belong in pairs"
         )
     total, relevant = np.zeros((2, len(query_codes), query_codes.bits + 1), np.int64)
+    count = distance_histograms
+    if device is not None:
+        count = partial(device_loops().distance_histograms, device=device)
     for rows, task in _tasks(query_codes, database_codes, relevance):
-        total[rows], relevant[rows] = distance_histograms(task)
+        total[rows], relevant[rows] = count(task)
 
     def stable(k: int | None) -> tuple[np.ndarray, np.ndarray]:
         ranks = len(database_codes) if k is None else min(k, len(database_codes))

@@ -104,6 +104,7 @@ def retrieval(
     no_hit: NoHit = "zero",
     ap: AP = "standard",
     precision_at: Sequence[SupportsIndex] | None = None,
+    device: str | None = None,
 ) -> Retrieval:
     """Measure the ranking of a database by Hamming distance.
 
@@ -119,6 +120,7 @@ def retrieval(
             without a relevant item are left out.
         precision_at: numbers of ranks for precision and recall; by default 1, 10, 100 and 1000 as far as the database
             has them (`trapezoid`: 1, 5 and 10). With `stable` each takes another pass over the database.
+        device: where the database is counted by distance, see `histograms`; the figures are the same.
 
     Raises:
         BitseekError: an argument cannot be used, or there are no queries or no items in the database.
@@ -129,7 +131,7 @@ def retrieval(
     (0.8333, 1, 3)
     """
     rules = Rules.of(k, denominator, ties, no_hit, ap, precision_at, relevance.database)
-    counts = histograms(query_codes, database_codes, relevance)
+    counts = histograms(query_codes, database_codes, relevance, device=device)
     return rules.measure([counts.groups], relevance.queries, counts.bits, counts.excluded)
 
 
