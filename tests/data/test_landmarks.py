@@ -46,11 +46,11 @@ def check(split, folder):
 
 
 def test_revisited_from_its_pickle_and_from_json(oxford, tmp_path):
-    split = module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
+    split = module.oxford_paris(PROTOCOLS["roxford5k"], tmp_path, 0)
     check(split, oxford)
     (oxford / "gnd_roxford5k.pkl").unlink()
     (oxford / "gnd_roxford5k.json").write_text(json.dumps(TRUTH))
-    again = module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
+    again = module.oxford_paris(PROTOCOLS["roxford5k"], tmp_path, 0)
     check(again, oxford)
     assert split.checksum == again.checksum
     with pytest.raises(DataError, match="roxford5k has 70 items in query, these files have 2"):
@@ -61,23 +61,23 @@ def test_revisited_damaged(oxford, tmp_path):
     truth = oxford / "gnd_roxford5k.json"
     for change, message in [
         ({"gnd": TRUTH["gnd"][:1]}, "ground truth is for"),
-        ({"imlist": DATABASE[:5]}, "ground truth is for 5 images"),
+        ({"imlist": [*DATABASE, "seventh"]}, "ground truth is for 7 images"),
         ({"gnd": [{"easy": [], "hard": []}] * 2}, "no imlist, qimlist and gnd"),
         ({"gnd": [{"easy": [6], "hard": [], "junk": []}] * 2}, "easy images outside of imlist"),
     ]:
         truth.write_text(json.dumps(TRUTH | change))
         with pytest.raises(DataError, match=message):
-            module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
+            module.oxford_paris(PROTOCOLS["roxford5k"], tmp_path, 0)
     truth.write_text("{")
     with pytest.raises(BitseekError, match="is not JSON"):
-        module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
+        module.oxford_paris(PROTOCOLS["roxford5k"], tmp_path, 0)
     truth.write_text(json.dumps(TRUTH))
     (oxford / "query.npy").write_bytes(b"half a file")
     with pytest.raises(BitseekError, match=r"query\.npy is not an array"):
-        module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
+        module.oxford_paris(PROTOCOLS["roxford5k"], tmp_path, 0)
     (oxford / "query.npy").unlink()
     with pytest.raises(DataError, match=r"there is no file .*query\.npy.* Put into"):
-        module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
+        module.oxford_paris(PROTOCOLS["roxford5k"], tmp_path, 0)
 
 
 def test_the_lists_is_not_executed(oxford, tmp_path):
@@ -87,7 +87,7 @@ def test_the_lists_is_not_executed(oxford, tmp_path):
 
     (oxford / "gnd_roxford5k.pkl").write_bytes(pickle.dumps(TRUTH | {"x": Evil()}))
     with pytest.raises(BitseekError, match=r"asks to run .*eval"):
-        module.revisited(PROTOCOLS["roxford5k"], tmp_path, 0)
+        module.oxford_paris(PROTOCOLS["roxford5k"], tmp_path, 0)
     assert not (tmp_path / "victim").exists()
 
 

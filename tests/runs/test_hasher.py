@@ -13,7 +13,7 @@ from bitseek.errors import BitseekError, ImageError, RunError, ShapeError
 from bitseek.images import Features, Paths, Pixels
 from bitseek.methods import METHODS
 from bitseek.metrics import bit_balance
-from bitseek.models import BatchNormHead, build_backbone, digest_of
+from bitseek.models import BatchNormHead, LinearHead, build_backbone, digest_of
 from bitseek.runs import (
     Hasher,
     RunConfig,
@@ -289,6 +289,22 @@ def test_adapting_balances_the_bits_and_leaves_the_hasher_alone():
     assert hasher.fingerprint == before != adapted.fingerprint
     assert np.abs(bit_balance(adapted.encode(features)) - 0.5).max() < 0.1
     assert bit_balance(hasher.encode(features)).max() < 0.1
+
+
+def test_adapted_to_images_in_any_form_and_only_where_there_is_batch_norm():
+    rows = np.random.default_rng(0).normal(2, 3, (400, 12)).astype(np.float32)
+    hasher = Hasher(None, BatchNormHead(12, 16), 16)
+    hasher.report = {"fingerprint": hasher.fingerprint}
+    adapted = hasher.adapted(rows, batch_size=64)
+    assert adapted.fingerprint == adapt(hasher, Features((rows,)), np.arange(400)).fingerprint != hasher.fingerprint
+    before = rows @ hasher.head[0].weight.detach().numpy().T
+    expected = (before - before.mean(axis=0)) / np.sqrt(before.var(axis=0, ddof=1) + hasher.head[1].eps)
+    np.testing.assert_allclose(adapted.logits(rows), expected, atol=1e-3)
+    assert adapted.report is None and hasher.report is not None
+    with pytest.raises(BitseekError, match="does not end in batch norm"):
+        Hasher(None, LinearHead(12, 16), 16).adapted(rows)
+    with pytest.raises(BitseekError, match="at least 2 items, got 1"):
+        hasher.adapted(rows[:1])
 
 
 def test_another_run_is_not_overwritten_and_a_card_never_shows_another_hashers_figure(tmp_path):

@@ -31,9 +31,9 @@ def reproduce(
 
     Example: `bitseek reproduce relahash-readme/cifar10-1-relahash-64`
 
-    Figures that we have not read where they are printed are marked "not verified"; they are no reference. A row
-    whose data or weights are not there says what to do, and is passed over. The options --quick, --backbone,
-    --frozen, --set, --size and --backbone-set depart from the published recipe: the result then says so, and how.
+    Every figure was read where its table says; none is from memory. A row whose data or weights are not there says
+    what to do, and is passed over. The options --quick, --backbone, --frozen, --set, --size and --backbone-set depart
+    from the published recipe: the result then says so, and how.
 
     Args:
         row: name of a row, of a table for all of its rows, or all. Without one: the list.
@@ -93,9 +93,7 @@ def _list(rows: "list[Row]", results: dict[str, list[dict[str, Any]]], json: boo
         here = [row for row in rows if row.table == table]
         say("")
         show_table([_entry(row, results.get(row.name, [])) for row in here], f"{table}: {here[0].source}", prose=True)
-    unread = sum(not row.verified for row in rows)
-    say(f"{len(rows)} rows; {unread} of them not verified: recalled from the literature, no reference.")
-    say("Run one by: bitseek reproduce ROW    All about them: bitseek reproduce --json")
+    say(f"{len(rows)} rows. Run one by: bitseek reproduce ROW    All about them: bitseek reproduce --json")
 
 
 def _entry(row: "Row", results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -107,7 +105,7 @@ def _entry(row: "Row", results: list[dict[str, Any]]) -> dict[str, Any]:
         "row": row.name,
         "backbone": row.backbone,
         "measure": row.measure if row.measure != "mAP" else f"mAP@{k or 'all'}",
-        "published": f"{row.figure:g}" + ("" if row.verified else " (not verified)"),
+        "published": f"{row.figure:g}",
         "measured": " ".join(f"{result['measured']:.3f}" for result in done),
         "settings": " ".join(f"{name}={_short(value)}" for name, value in row.recipe.items()),
     }
@@ -124,7 +122,7 @@ def _line(result: dict[str, Any]) -> dict[str, Any]:
     return {
         "row": result["row"],
         "status": result["status"],
-        "published": f"{result['published']:g}" + ("" if result["verified"] else " (not verified)"),
+        "published": f"{result['published']:g}",
         "measured": f"{result['measured']:.4f}" if "measured" in result else "",
         "recipe": "published" if result["published_recipe"] else f"not the published recipe: {result['changes']}",
         "seed": result["seed"],

@@ -69,7 +69,8 @@ def load_protocol(name: str, root: FilePath | None = None, seed: SupportsIndex =
     """Load a protocol.
 
     Args:
-        name: a key of `PROTOCOLS`, or `folder:PATH`, `lists:PATH`, `features:FILE.npz`.
+        name: a key of `PROTOCOLS`, or `folder:PATH`, `lists:PATH`, `features:FILE.npz`,
+            `revisited:PATH`.
         root: the folder below which data sets lie; by default the environment variable BITSEEK_DATA, else the
             user's data folder (see `bitseek.data.data_root`). For `lists:PATH`, the folder of the images.
         seed: of the split, where one is drawn; 0 or more.

@@ -1,8 +1,7 @@
 """Instance retrieval on stored descriptors: Google Landmarks v2, revisited Oxford and Paris.
 
 Relevance is given by lists, not by labels. Descriptors are `.npy` files (n, D) float32 that stay on disk and are
-memory-mapped. The ground truth of revisited Oxford and Paris is published as a pickle; it is read by
-`load_plain`, which runs nothing, or from the same contents as JSON.
+memory-mapped.
 """
 
 import csv
@@ -10,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bitseek._files import parse, read_json
-from bitseek.data._plain_pickle import load_plain
+from bitseek._files import parse
 from bitseek.data._pool import Pool
 from bitseek.data._protocol import Protocol, RelevanceLists
 from bitseek.data._sources import require
 from bitseek.data._spec import ProtocolSpec
+from bitseek.data.revisited import read_truth
 from bitseek.errors import DataError
 from bitseek.images import Features
 
@@ -62,44 +61,21 @@ def gldv2(spec: ProtocolSpec, root: Path, seed: int) -> Protocol:
     )
 
 
-def revisited(spec: ProtocolSpec, root: Path, seed: int) -> Protocol:
-    """70 queries with lists of easy, hard and junk images (Radenović et al. 2018). Nothing is trained on.
-
-    Easy: easy images count, hard and junk ones are left out. Medium: easy and hard count, junk is left out.
-    Hard: hard images count, easy and junk ones are left out.
-    """
+def oxford_paris(spec: ProtocolSpec, root: Path, seed: int) -> Protocol:
+    """70 queries with lists of easy, hard and junk images (Radenović et al. 2018). Nothing is trained on."""
     name = spec.name
     folder = root / name
     pickled, plain = folder / f"gnd_{name}.pkl", folder / f"gnd_{name}.json"
     files = [folder / "database.npy", folder / "query.npy"]
     require([*files, plain if plain.is_file() else pickled], spec.needs, root)
     database, query = map(_mapped, files)
-    truth = read_json(plain) if plain.is_file() else load_plain(pickled)
-    try:
-        images, queries = [str(i) for i in truth["imlist"]], [str(i) for i in truth["qimlist"]]
-        lists = {
-            kind: tuple(np.asarray(entry[kind], np.int64).reshape(-1) for entry in truth["gnd"])
-            for kind in ("easy", "hard", "junk")
-        }
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise DataError(f"{folder}: the ground truth has no imlist, qimlist and gnd as expected: {error!r}") from error
-    if (len(database), len(query), len(lists["easy"])) != (len(images), len(queries), len(queries)):
+    truth = read_truth(plain if plain.is_file() else pickled)
+    images, queries = truth.images, truth.queries
+    if (len(database), len(query)) != (len(images), len(queries)):
         raise DataError(
             f"{folder}: the ground truth is for {len(images)} images and {len(queries)} queries, the descriptors are "
             f"{len(database)} and {len(query)}"
         )
-    for kind, listed in lists.items():
-        if any(len(row) and not (row.min() >= 0 and row.max() < len(images)) for row in listed):
-            raise DataError(f"{folder}: the ground truth lists {kind} images outside of imlist")
-
-    def joined(*kinds: str) -> tuple[np.ndarray, ...]:
-        return tuple(np.unique(np.concatenate(each)) for each in zip(*(lists[kind] for kind in kinds), strict=True))
-
-    by_level = RelevanceLists(
-        {"easy": joined("easy"), "medium": joined("easy", "hard"), "hard": joined("hard")},
-        {"easy": joined("junk", "hard"), "medium": joined("junk"), "hard": joined("junk", "easy")},
-        ap="trapezoid",
-    )
     rows = np.arange(len(images) + len(queries))
     keys = (*images, *(f"query/{image}" for image in queries))
     pool = Pool(Features((database, query)), np.full(len(rows), -1), (), keys, name=spec.data_set)
@@ -110,7 +86,7 @@ def revisited(spec: ProtocolSpec, root: Path, seed: int) -> Protocol:
         rows[len(images) :],
         rows[: len(images)],
         denominator="relevant",
-        lists=by_level,
+        lists=truth.lists,
     )
 
 

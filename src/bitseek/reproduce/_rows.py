@@ -32,8 +32,8 @@ class Row(Value):
     Attributes:
         table: short name of the table.
         source: where the figure is printed.
-        read_in: where we read it: the `readme` of a repository, the `supplement` of a paper; `memory` is recalled
-            from the literature and not checked, so it is no reference.
+        read_in: where we read it: the `readme` of a repository, the `supplement` of a paper, or an `issue` of a
+            repository that quotes the paper. A figure that was not read anywhere is no row.
         method: of bitseek.
         protocol: of bitseek.
         bits: length of the codes.
@@ -50,7 +50,7 @@ class Row(Value):
 
     table: str
     source: str
-    read_in: Literal["readme", "supplement", "memory"]
+    read_in: Literal["readme", "supplement", "issue"]
     method: str
     protocol: str
     bits: int = Field(ge=1)
@@ -76,15 +76,10 @@ class Row(Value):
         protocol, _, level = (self.tested_on or self.protocol).partition(":")
         return protocol, level or None
 
-    @property
-    def verified(self) -> bool:
-        """Whether the figure was read where it is printed."""
-        return self.read_in != "memory"
-
     def to_json(self) -> dict[str, Any]:
         """All about it, ready for JSON."""
         fields = self.model_dump(mode="json", exclude={"table", "label", "figure", "adapt"})
-        computed = {"verified": self.verified, "published": self.figure, "adapt_batch_norm": self.adapt}
+        computed = {"published": self.figure, "adapt_batch_norm": self.adapt}
         return {"row": self.name, **fields, **computed, "tested_on": self.tested_on or self.protocol}
 
 

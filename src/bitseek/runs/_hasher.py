@@ -238,6 +238,18 @@ class Hasher(nn.Module, OnTheHub):
         assert self.backbone is not None
         return features_of(self.backbone, batch)
 
+    def adapted(self, images: Any, *, batch_size: int = BATCH, threads: int | None = None) -> "Hasher":
+        """A copy whose head takes its batch norm from images of another kind than those of the training.
+
+        The bits are balanced on them (OrthoHash, supplement). Give it the images that will be searched, some hundreds,
+        as `encode` takes them; encode queries and database with the same copy, for it is another model.
+
+        Raises:
+            BitseekError: the head does not end in batch norm, or images that the hasher does not take.
+        """
+        given = as_images(images)
+        return adapt(self, given, np.arange(len(given)), batch_size=batch_size, threads=threads)
+
     def save(self, folder: FilePath, method: nn.Module | None = None) -> None:
         """Write the hasher into a run folder: weights, configuration and card.
 
@@ -340,13 +352,7 @@ def encode(
 
 
 def adapt(
-    hasher: Hasher,
-    images: Images,
-    indices: np.ndarray,
-    *,
-    batch_size: int = BATCH,
-    threads: int | None = None,
-    progress: Progress | None = None,
+    hasher: Hasher, images: Images, indices: np.ndarray, *, batch_size: int = BATCH, threads: int | None = None
 ) -> Hasher:
     """A copy of a hasher whose batch norm is estimated on the items that are searched, not on those of the training.
 
@@ -356,10 +362,10 @@ def adapt(
         indices: of the database.
         batch_size: items that go through the network at once.
         threads: how many decode.
-        progress: called after each batch.
     """
     adapted = copy.deepcopy(hasher)
-    read = _read(adapted, images, indices, batch_size, threads, progress, {})
+    adapted.report = None  # it is of the hasher as it was trained
+    read = _read(adapted, images, indices, batch_size, threads, None, {})
     estimate_batch_norm(adapted.head, (adapted._features(batch) for _, batch in read))
     return adapted.eval()
 
