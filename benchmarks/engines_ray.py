@@ -5,11 +5,14 @@
 Makes clustered codes (1,000 centres, p = 0.1) and writes them to one file, which every actor maps: one actor all of it,
 two actors a half each. Every actor has one thread, as has the index in this process, so that the ratio says what a
 second machine of the same kind would bring, less what asking and merging costs. The sides take turns, each round with
-queries of its own; all must find the same ids. Reading the codes once is timed too, by the same bitwise or of all words
-on one and on two threads: where the memory is the limit, no engine can do better than that ratio on one machine.
+queries of its own; all must find the same ids. What two cores of this machine bring without any engine is measured in
+the same rounds, by the index in this process with two threads, and by reading the codes once, a bitwise or of all
+words, on one thread and on two: no engine can do better on one machine, and one that is busy with something else, or
+whose two cores are one, shows it there. Nothing else may run: an actor needs a core for itself.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from functools import partial
@@ -74,10 +77,11 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
     file = folder / f"codes-{options.items}-{options.bits}.npy"
     if not file.exists():
         np.save(file, clustered_words(options.items, options.bits))
-    local = HammingIndex(mapped(str(file), options.bits, 0, options.items), threads=1, plan=options.plan)
+    codes = mapped(str(file), options.bits, 0, options.items)
     cluster = Cluster()
-    sides = {"here": local, "1 actor": engine(cluster, str(file), options, 1)}
-    sides["2 actors"] = engine(cluster, str(file), options, 2)
+    sides = {"here": HammingIndex(codes, threads=1, plan=options.plan)}
+    sides["here, 2 threads"] = HammingIndex(codes, threads=2, plan=options.plan)
+    sides |= {f"{n} actor{'s' * (n > 1)}": engine(cluster, str(file), options, n) for n in (1, 2)}
     times: dict[str, list[float]] = {name: [] for name in sides}
     single: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(options.rounds + 1):
@@ -102,7 +106,9 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
         "queries_a_call": options.queries,
         "queries_per_second": rates,
         "ms_of_one_query": {name: 1e3 * median(taken) for name, taken in single.items()},
+        "load_at_the_end": os.getloadavg()[0],
         "two_actors_over_one": rates["2 actors"] / rates["1 actor"],
+        "two_threads_over_one": rates["here, 2 threads"] / rates["here"],
         "one_actor_over_here": rates["1 actor"] / rates["here"],
         "two_threads_over_one_reading": read_ratio(np.load(file, mmap_mode="r"), options.rounds),
     }
@@ -113,9 +119,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bitseek-") as temporary:
         found = measure(options, Path(options.folder or temporary))
     for name, rate in found["queries_per_second"].items():
-        print(f"{name:10} {rate:10.1f} queries/s, one query {found['ms_of_one_query'][name]:8.2f} ms")
+        print(f"{name:15} {rate:10.1f} queries/s, one query {found['ms_of_one_query'][name]:8.2f} ms")
     print(f"2 actors over 1: {found['two_actors_over_one']:.2f}; 1 actor over here: {found['one_actor_over_here']:.2f}")
-    print(f"reading alone, 2 threads over 1: {found['two_threads_over_one_reading']:.2f}")
+    print(f"without Ray, 2 threads over 1: {found['two_threads_over_one']:.2f};", end=" ")
+    print(f"reading alone: {found['two_threads_over_one_reading']:.2f}")
     record(options.name, found)
 
 

@@ -152,23 +152,23 @@ def export(
     Example: `bitseek export runs/my-run model.onnx`, `bitseek export my-photos codes.npz`
 
     Args:
-        source: run folder, FILE.onnx, or collection.
+        source: run folder, FILE.onnx, or collection: its folder or address.
         out: the file to write: .onnx for a model; .npz, .parquet or .faiss for a collection.
         int8: quantise the network to 8 bits.
         images: images, and folders of images, by which the ranges of int8 are found; some hundred are enough.
         bits: of nested codes, how many first bits a RUN gives as FILE.onnx: a length of the run; all by default, and
             then the file gives every length.
     """
-    from bitseek.collection import Collection
+    from bitseek.engines import collection_exists, is_address, open_collection, without_password
 
     kind = out.suffix.lower()
-    if Collection.exists(source):
+    if is_address(source) or collection_exists(source):
         if kind not in COLLECTION_FORMS or int8 or images or bits is not None:
             raise BitseekError(
-                f"{source} is a collection: it is written as {', '.join(COLLECTION_FORMS)}, without --int8, --images "
-                f"and --bits; got {out}"
+                f"{without_password(source)} is a collection: it is written as {', '.join(COLLECTION_FORMS)}, without "
+                f"--int8, --images and --bits; got {out}"
             )
-        with Collection.open(source) as opened:
+        with open_collection(source) as opened:
             opened.export(out)
             items = len(opened)
         show({"file": str(out), "items": items, "bits": opened.bits}, f"{out}: {items} items", json)

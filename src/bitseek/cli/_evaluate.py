@@ -77,9 +77,11 @@ def evaluate(
         run: run folder.
         out: file to write the report to, as JSON.
     """
+    from bitseek.models import rank
+
     found = _measure(run, how, source, compute)
     show_report(found, json, run=str(run))
-    if out is not None:
+    if out is not None and rank() == 0:
         from bitseek._files import write_json
 
         write_json(out, found.to_json())
@@ -115,11 +117,14 @@ def report(
     """
     if sample < 1:
         raise BitseekError(f"a map shows at least 1 item, got --sample {sample}")
+    from bitseek.models import rank
     from bitseek.report import write_page, write_projector
     from bitseek.runs import read_history
     from bitseek.training import read_search
 
     found = _measure(run, how, source, compute)
+    if rank() > 0:  # of processes that measured together the first one draws
+        return
     note("drawing …")
     options: dict[str, Any] = {"sample": sample, "threads": compute.threads}
     logged = {"history": read_history(run), "search": read_search(run)}
@@ -131,11 +136,12 @@ def report(
 
 
 def _measure(run: Path, how: Measuring, source: arguments.Data, compute: arguments.Compute) -> "Report":
-    """The report of a run."""
+    """The report of a run; of processes that `torchrun` started each encodes its share."""
     from bitseek.evaluation import evaluate as evaluate_hasher
+    from bitseek.models import join_ranks, pick_device
     from bitseek.runs import load
 
-    hasher = load(run, device=compute.device)
+    hasher = load(run, device=join_ranks(pick_device(compute.device)))
     options = arguments.given(how, source) | arguments.literals(source.protocol_set) | {"threads": compute.threads}
     if how.k == "all":
         options["k"] = None

@@ -34,7 +34,10 @@ SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_class c JOIN pg_namespac
 WHERE n.nspname = %s AND c.relname = ANY(%s) ORDER BY 1
 """
 
-_COPY = "for that, index the images into a folder, or take the codes there: export(FILE), then add_codes(FILE)"
+_COPY = (
+    "for that, index the images into a folder, or take the codes there: bitseek export ADDRESS codes.npz, then "
+    "bitseek index FOLDER --codes codes.npz --model MODEL"
+)
 
 
 class PostgresContents(Collection):

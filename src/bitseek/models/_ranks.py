@@ -5,8 +5,10 @@ everything here does nothing.
 """
 
 import atexit
+import math
 import os
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,19 +21,36 @@ from bitseek.errors import BitseekError
 
 Value = TypeVar("Value")
 
+_PATIENCE = timedelta(hours=2)
+"""For a message of another rank. NCCL's own ten minutes are less than one rank may take longer than another to encode
+a large database; `torchrun` ends all of them at once if one dies."""
+
+_MESSAGE_BYTES = 256 << 20
+"""Of an array, most that goes through a device at once: what the processors' memory holds may be too much for a GPU."""
+
 
 def join_ranks(device: torch.device) -> torch.device:
     """Join the processes that `torchrun` started, if it did; the device of this one.
 
+    Messages go by NCCL between GPUs, and by gloo between CPUs.
+
     Args:
         device: the kind that was asked for. Of several GPUs each process takes its own.
+
+    Raises:
+        BitseekError: more processes than GPUs, or a kind of device that cannot exchange messages.
     """
-    if not _is_on() and dist.is_available() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    starts = not _is_on() and dist.is_available() and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if not starts and ranks() == 1:
+        return device
+    if device.type == "cuda":
+        device = _own_gpu()
+        torch.cuda.set_device(device)  # at first: objects are sent by way of the current device
+    elif device.type != "cpu":
+        raise BitseekError(f"several processes compute on GPUs by CUDA, or on CPUs, not on {device.type}: --device cpu")
+    if starts:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
         atexit.register(dist.destroy_process_group)
-    if device.type == "cuda" and ranks() > 1:
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", rank() % torch.cuda.device_count())))
-        torch.cuda.set_device(device)
     return device
 
 
@@ -102,8 +121,23 @@ def gathered(rows: Tensor) -> Tensor:
 
 
 def gathered_array(rows: np.ndarray, device: torch.device) -> np.ndarray:
-    """`gathered` for an array."""
-    return rows if ranks() == 1 else gathered(torch.from_numpy(rows).to(device)).cpu().numpy()
+    """`gathered` for an array, a portion of each rank's rows at a time.
+
+    Args:
+        rows: (r, …) of this rank.
+        device: of the group's messages.
+    """
+    if ranks() == 1:
+        return rows
+    lengths = _lengths(len(rows), device)
+    at_once = max(1, _MESSAGE_BYTES // (ranks() * rows.itemsize * max(1, math.prod(rows.shape[1:]))))
+    of_ranks: list[list[np.ndarray]] = [[rows[:0]] for _ in lengths]
+    for start in range(0, max(lengths), at_once):
+        portion = torch.from_numpy(rows[start : start + at_once]).to(device)
+        counts = [min(max(length - start, 0), at_once) for length in lengths]
+        for of_rank, part in zip(of_ranks, _parts(portion, counts), strict=True):
+            of_rank.append(part.cpu().numpy())
+    return np.concatenate([part for of_rank in of_ranks for part in of_rank])
 
 
 def gathered_objects(value: Any) -> list[Any]:
@@ -160,6 +194,18 @@ def _is_on() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
+def _own_gpu() -> torch.device:
+    """The GPU of this process, by its number among those of its machine."""
+    there = torch.cuda.device_count()
+    number = int(os.environ.get("LOCAL_RANK", int(os.environ.get("RANK", rank())) % max(1, there)))
+    if number >= there:
+        raise BitseekError(
+            f"each process takes a GPU of its own, and process {number} of this machine finds {there}: start no more "
+            f"than there are (torchrun --nproc-per-node {there}), or compute on the CPU (--device cpu)"
+        )
+    return torch.device("cuda", number)
+
+
 def _lengths(own: int, device: torch.device) -> list[int]:
     """How many rows each rank has."""
     if ranks() == 1:
@@ -169,62 +215,90 @@ def _lengths(own: int, device: torch.device) -> list[int]:
     return [int(count) for count in counts]
 
 
+def _parts(rows: Tensor, lengths: list[int]) -> list[Tensor]:
+    """The rows of each rank, which has so many of them."""
+    padded = rows.new_zeros(max(lengths), *rows.shape[1:])
+    padded[: len(rows)] = rows
+    parts = [torch.empty_like(padded) for _ in lengths]
+    dist.all_gather(parts, padded)
+    return [part[:length] for part, length in zip(parts, lengths, strict=True)]
+
+
 class _Gathered(torch.autograd.Function):
     """All rows forward, this rank's share of the gradient backward."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
         lengths = _lengths(len(rows), rows.device)
-        padded = rows.new_zeros(max(lengths), *rows.shape[1:])
-        padded[: len(rows)] = rows
-        parts = [torch.empty_like(padded) for _ in lengths]
-        dist.all_gather(parts, padded)
         first = sum(lengths[: rank()])
         ctx.own = slice(first, first + len(rows))
-        return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+        return torch.cat(_parts(rows, lengths))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient[ctx.own].contiguous()
 
 
-class _Sum(torch.autograd.Function):
-    """The sum of a tensor over the ranks; its gradient is the sum of what the ranks' own rows give."""
+class _Standardised(torch.autograd.Function):
+    """Rows less their mean, over their standard deviation, of all ranks: one message forward and one backward.
+
+    Each rank's variance is around its own mean, and they are put together without a loss of digits (Chan et al.,
+    "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979).
+    """
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        total = values.clone()
-        dist.all_reduce(total)
-        return total
+    def forward(ctx: Any, rows: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        axes, shape = _but_channels(rows)
+        count = rows.numel() // rows.shape[1]
+        own = torch.stack(torch.var_mean(rows, axes, correction=0)) if count else rows.new_zeros(2, rows.shape[1])
+        sent = torch.cat([own.reshape(-1), rows.new_tensor([count])])
+        parts = [torch.empty_like(sent) for _ in range(ranks())]
+        dist.all_gather(parts, sent)
+        variances, means, counts = torch.stack(parts).split([rows.shape[1], rows.shape[1], 1], dim=1)
+        total = counts.sum()
+        mean = (counts * means).sum(0) / total
+        variance = (counts * (variances + (means - mean).square())).sum(0) / total
+        inverse = torch.rsqrt(variance + eps)
+        scaled = (rows - mean.view(shape)) * inverse.view(shape)
+        ctx.save_for_backward(scaled, inverse, total)
+        ctx.mark_non_differentiable(mean, variance, total)
+        return scaled, mean, variance, total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, None]:
+        scaled, inverse, total = ctx.saved_tensors
+        axes, shape = _but_channels(scaled)
+        sums = torch.stack([gradient.sum(axes), (gradient * scaled).sum(axes)])
+        dist.all_reduce(sums)
+        along, with_scaled = (sums / total).view(2, *shape)
+        return (gradient - along - scaled * with_scaled) * inverse.view(shape), None
+
+
+def _but_channels(rows: Tensor) -> tuple[list[int], list[int]]:
+    """The axes over which batch norm takes its statistics, and the shape in which they fit the rows."""
+    return [axis for axis in range(rows.ndim) if axis != 1], [1, -1, *[1] * (rows.ndim - 2)]
 
 
 def _normalised(norm: Any, alone: Any, rows: Tensor) -> Tensor:
-    """Batch norm over the rows of all ranks, in two passes as torch's own, and what its module does after it."""
+    """Batch norm over the rows of all ranks, and what its module does after it.
+
+    In float32 at least, as torch's own is: eight binary digits hold neither a mean nor the number of rows.
+    """
     if not norm.training:
         result: Tensor = alone(norm, rows)
         return result
-    axes = [axis for axis in range(rows.ndim) if axis != 1]
-    shape = [1, -1, *[1] * (rows.ndim - 2)]
-    count = rows.new_tensor(float(rows.numel() // rows.shape[1]))
-    dist.all_reduce(count)
-    mean = _Sum.apply(rows.sum(axes)) / count
-    centred = rows - mean.view(shape)
-    variance = _Sum.apply(centred.square().sum(axes)) / count
+    given, rows = rows.dtype, rows.to(torch.promote_types(rows.dtype, torch.float32))
+    rows, mean, variance, count = _Standardised.apply(rows, norm.eps)
     if norm.track_running_stats:
         with torch.no_grad():
             norm.num_batches_tracked.add_(1)
             share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-            norm.running_mean.lerp_(mean.detach(), share)
-            norm.running_var.lerp_(variance.detach() * count / (count - 1), share)
-    rows = centred * torch.rsqrt(variance + norm.eps).view(shape)
+            norm.running_mean.lerp_(mean, share)
+            norm.running_var.lerp_(variance * count / (count - 1), share)
     if norm.affine:
+        shape = _but_channels(rows)[1]
         rows = rows * norm.weight.view(shape) + norm.bias.view(shape)
+    rows = rows.to(given)
     for after in ("drop", "act"):  # timm's batch norms hold an activation
         if hasattr(norm, after):
             rows = getattr(norm, after)(rows)
