@@ -2,12 +2,12 @@
 
     python benchmarks/collection.py large --items 10000000      # opening, first answer, adding 1,000 images
     python benchmarks/collection.py unchanged --items 1000 60000 # a second update, whole process
-    BITSEEK_DATA=… python benchmarks/collection.py indexing --model RUN --images 60000
+    BITSEEK_DATA=… python benchmarks/collection.py indexing --models RUN int8.onnx --images 60000
                                                                  # CIFAR-10 as PNG files against the bare forward pass
 
 `large` and `unchanged` use a random projection as encoder and time whole processes, with the start of Python.
-`indexing` takes a run folder or an ONNX file, and alternates parts of the files with the forward pass on as many ready
-squares, so that both meet the machine in the same state.
+`indexing` takes run folders and ONNX files. Parts of the files alternate with the forward pass on ready squares, and
+the models take turns, so that all meet the machine in the same state; rates are compared with those of the first model.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def main() -> None:
     unchanged = commands.add_parser("unchanged")
     unchanged.add_argument("--items", type=int, nargs="+", default=[1000, 60_000])
     indexing = commands.add_parser("indexing")
-    indexing.add_argument("--model", required=True)
+    indexing.add_argument("--models", nargs="+", required=True)
     indexing.add_argument("--images", type=int, default=60_000)
     indexing.add_argument("--part", type=int, default=2000, help="files of one update, between two forward passes")
     arguments = parser.parse_args()
@@ -96,7 +96,7 @@ def main() -> None:
         elif arguments.what == "unchanged":
             result = {str(items): _unchanged(items, Path(place)) for items in arguments.items}
         else:
-            result = _indexing(arguments.model, arguments.images, arguments.part, Path(place))
+            result = _indexing(arguments.models, arguments.images, arguments.part, Path(place))
     print(json.dumps(result, indent=1))
     record(f"collection_{arguments.what}", result)
 
@@ -160,44 +160,60 @@ def _unchanged(items: int, place: Path) -> dict[str, object]:
     return {"whole_process_seconds": seconds, "median": statistics.median(seconds), "first_update": round(first, 1)}
 
 
-def _indexing(model: str, images: int, part: int, place: Path) -> dict[str, object]:
+def _indexing(models: list[str], images: int, part: int, place: Path) -> dict[str, object]:
     from bitseek.data import load_protocol
     from bitseek.portable import load
 
-    hasher = load(model)
     pool = load_protocol("cifar10-1").pool.images.array[:images]
     for start in range(0, len(pool), part):
         folder = place / "photos" / f"{start:06d}"
         folder.mkdir(parents=True)
         for i, pixels in enumerate(pool[start : start + part]):
             Image.fromarray(pixels).save(folder / f"{i:05d}.png")
-    squares = np.stack([hasher.preprocess.square(pixels) for pixels in pool[: min(part, 512)]])
-    batches = [squares[i : i + 64] for i in range(0, len(squares), 64)]
-    hasher.logits_of(batches[0])
-    indexing, bare, ratios = 0.0, 0.0, []
-    with Collection.create(place / "c", hasher=hasher) as collection:
-        for folder in sorted((place / "photos").iterdir()):
-            files = len(list(folder.iterdir()))
+    hashers = [load(model) for model in models]
+    taken = [_Taken(hasher, pool[: min(part, 512)], place / f"c{i}") for i, hasher in enumerate(hashers)]
+    for folder in sorted((place / "photos").iterdir()):
+        for each in taken:
+            each.go_on(folder)
+    found: dict[str, object] = {"images": len(pool)}
+    for model, each in zip(models, taken, strict=True):
+        indexing, bare = sum(each.indexing), sum(each.forward)
+        unchanged = [_timed(UNCHANGED, each.folder)[0] for _ in range(3)]
+        found[Path(model).name] = {
+            "fingerprint": each.hasher.fingerprint,
+            "images_per_second": round(len(pool) / indexing, 1),
+            "bare_forward_images_per_second": round(len(pool) / bare, 1),
+            "share_of_the_bare_rate": round(bare / indexing, 4),
+            "share_median_over_parts": round(float(np.median(np.divide(each.forward, each.indexing))), 4),
+            "rate_over_that_of_the_first": round(sum(taken[0].indexing) / indexing, 3),
+            "second_update_whole_process_seconds": [round(seconds, 3) for seconds in unchanged],
+        }
+    return found
+
+
+class _Taken:
+    """Seconds that one model takes: for its forward pass alone, and for updates of its collection."""
+
+    def __init__(self, hasher, pixels: np.ndarray, folder: Path) -> None:
+        self.hasher, self.folder = hasher, folder
+        squares = np.stack([hasher.preprocess.square(image) for image in pixels])
+        self.images = len(squares)
+        self.batches = [squares[i : i + 64] for i in range(0, len(squares), 64)]
+        self.forward: list[float] = []
+        self.indexing: list[float] = []
+        hasher.logits_of(self.batches[0])
+        Collection.create(folder, hasher=hasher).close()
+
+    def go_on(self, photos: Path) -> None:
+        files = len(list(photos.iterdir()))
+        began = time.perf_counter()
+        for batch in self.batches:
+            self.hasher.logits_of(batch)
+        self.forward.append((time.perf_counter() - began) * files / self.images)
+        with Collection.open(self.folder) as collection:
             began = time.perf_counter()
-            for batch in batches:
-                hasher.logits_of(batch)
-            forward = (time.perf_counter() - began) * files / len(squares)
-            began = time.perf_counter()
-            assert collection.update(folder, hasher=hasher).added == files
-            took = time.perf_counter() - began
-            indexing, bare = indexing + took, bare + forward
-            ratios.append(forward / took)
-    seconds = [_timed(UNCHANGED, place / "c")[0] for _ in range(3)]
-    return {
-        "model": Path(model).name,
-        "fingerprint": hasher.fingerprint,
-        "images": len(pool),
-        "images_per_second": round(len(pool) / indexing, 1),
-        "bare_forward_images_per_second": round(len(pool) / bare, 1),
-        "share_of_the_bare_rate": round(bare / indexing, 4),
-        "share_median_over_parts": round(statistics.median(ratios), 4),
-        "second_update_whole_process_seconds": [round(each, 3) for each in seconds],
-    }
+            assert collection.update(photos, hasher=self.hasher).added == files
+            self.indexing.append(time.perf_counter() - began)
 
 
 def _pictures(items: int, folder: Path) -> Path:

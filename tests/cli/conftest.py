@@ -2,12 +2,12 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 
 from bitseek.cli import main
@@ -67,7 +67,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
     main([
         "train", "orthohash", "digits", "--bits", "24", "--epochs", "2", "--lr", "1e-3", "--batch-size", "64",
-        "--out", str(folder), "--set", "margin=0.3", "codebook=spread", "--precision", "fp32", "--json",
+        "--size", "8", "--out", str(folder), "--set", "margin=0.3", "codebook=spread", "--precision", "fp32", "--json",
     ])  # fmt: skip
     return folder
 
@@ -77,7 +77,7 @@ def exported(trained, tmp_path_factory):
     """The run as an ONNX file, made by a process of its own."""
     file = tmp_path_factory.mktemp("exported") / "model.onnx"
     code = f"from bitseek.cli import main\nmain(['export', {str(trained)!r}, {str(file)!r}, '--json'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([warm.python(), "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     value = json.loads(done.stdout)
     assert value["bits"] == 24 and value["bytes"] == file.stat().st_size

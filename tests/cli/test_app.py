@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 from bitseek.cli import main
 from bitseek.cli._app import app
@@ -115,21 +116,39 @@ def test_a_reader_that_has_seen_enough_is_no_error():
 
 def test_a_terminal_without_unicode_shows_escapes():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = run_program("from bitseek.cli import main\nmain(['methods', 'dsh'])", env=environment)
-    assert done.returncode == 0 and "\\u2212" in done.stdout, done.stderr
+    done = run_program("from bitseek.cli import main\nmain(['protocols'])", env=environment)
+    assert done.returncode == 0 and "\\xd7" in done.stdout, done.stderr
 
 
 def test_ctrl_c_is_130_and_an_unfinished_run_can_be_resumed(tmp_path):
     code = f"""
-from bitseek.cli import main
-main(["train", "dsh", "digits", "--epochs", "500", "--bits", "8", "--out", {str(tmp_path / "run")!r}])
+from bitseek.cli import _console, main
+_console.LINE_EVERY = 0  # seconds: the first step is told, not that after half a minute
+main(["train", "dsh", "digits", "--epochs", "500", "--bits", "8", "--size", "8", "--out", {str(tmp_path / "run")!r}])
 """
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([warm.python(), "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert "epoch" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 130 and out == "", err
     assert "go on with it by the same command and --resume" in err and err.endswith("bitseek: stopped\n")
+
+
+def test_ctrl_c_while_it_starts_is_130_and_one_line():
+    code = """
+import sys
+
+class Stop:
+    def find_spec(self, name, *_):
+        if name == "cyclopts":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Stop())
+from bitseek.cli import main
+main(["methods"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "bitseek: stopped\n")
 
 
 def test_an_error_of_ours_keeps_its_traceback(monkeypatch):

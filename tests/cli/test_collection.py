@@ -3,13 +3,13 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
+import threading
 
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 
 from bitseek.collection import Collection
@@ -183,8 +183,14 @@ def test_a_folder_is_forgotten(indexed, photos, bitseek, tmp_path):
     Image.fromarray(np.full((8, 8), 130, np.uint8)).save(other / "a.png")
     bitseek.answer("index", indexed, other)
     shutil.rmtree(other)
-    assert "other" in bitseek.refusal("index", indexed)
-    assert bitseek.answer("remove", indexed, other)["items"] == 30
+    (photos / "new.png").write_bytes(next(photos.rglob("*.png")).read_bytes())
+    (photos / "labels.csv").write_text("path,label\nno.png,none\n")
+    status, out, err = bitseek.run("index", indexed)
+    assert status == 1 and "32 images (1 encoded, 0 moved, 30 unchanged, 0 removed" in out
+    assert "1 of the 1 paths in" in err and f"bitseek: all else is up to date, but the folder {other} is not" in err
+    assert f"bitseek remove COLLECTION {other}" in err
+    (photos / "new.png").unlink(), (photos / "labels.csv").unlink()
+    assert bitseek.answer("remove", indexed, other)["items"] == 31
     assert bitseek.answer("index", indexed)["items"] == 30
 
 
@@ -234,9 +240,9 @@ def program():
     """Starts Python programs beside this one, and ends those that are left."""
     started = []
 
-    def start(code: str) -> "subprocess.Popen[str]":
+    def start(code: str, python=sys.executable) -> "subprocess.Popen[str]":
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen([sys.executable, "-c", code], **pipes))
+        started.append(subprocess.Popen([python, "-c", code], **pipes))
         return started[-1]
 
     yield start
@@ -246,7 +252,7 @@ def program():
 
 
 def test_ctrl_c_keeps_what_is_done(trained, bitseek, tmp_path, program):
-    """Stopped in the middle of an update, whose encoder is slowed so that there is a middle."""
+    """Stopped in the middle of an update, when its fourth batch is encoded."""
     photos = tmp_path / "many"
     rng = np.random.default_rng(0)
     for i in range(600):
@@ -254,21 +260,22 @@ def test_ctrl_c_keeps_what_is_done(trained, bitseek, tmp_path, program):
         place.parent.mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(place)
     code = f"""
-import signal, time
+import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so do its children
 from bitseek.runs import Hasher
-right = Hasher.logits_of
-Hasher.logits_of = lambda self, squares: (time.sleep(0.5), right(self, squares))[1]
+right, batches = Hasher.logits_of, iter(range(99))
+
+def logits_of(self, squares):
+    if next(batches) == 3:
+        signal.raise_signal(signal.SIGINT)
+    return right(self, squares)
+
+Hasher.logits_of = logits_of
 from bitseek.cli import main
 main(["index", {str(tmp_path / "c")!r}, {str(photos)!r}, "--model", {str(trained)!r}, "--threads", "1"])
 """
-    process = program(code)
-    lines = []
-    while not any("encoding" in line and "/600" in line and not line.startswith("encoding  0/") for line in lines):
-        lines.append(process.stderr.readline())
-        assert lines[-1], "".join(lines)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    process = program(code, warm.python())
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130 and out == "", err
     sentence = err.strip().splitlines()[-1]
     assert sentence.startswith("bitseek: stopped; ") and sentence.endswith("goes on from there")
@@ -281,22 +288,31 @@ main(["index", {str(tmp_path / "c")!r}, {str(photos)!r}, "--model", {str(trained
     assert (rest["added"], rest["unchanged"], rest["items"]) == (600 - kept, kept, 600)
 
 
-def test_a_second_writer_is_told_who_holds_it_or_waits(indexed, bitseek, photos, program):
+def test_a_second_writer_is_told_who_holds_it_or_waits(indexed, bitseek, photos, program, tmp_path):
     code = f"""
-import sys, time
+import os, time
 from bitseek.collection import Collection
+print(os.getpid(), flush=True)
 with Collection.open({str(indexed)!r}) as opened:
-    opened.update(progress=lambda now: (print(now.what, flush=True), time.sleep(3)))
+    def tell(now):
+        print(now.what, flush=True)
+        while not os.path.exists({str(tmp_path / "go on")!r}):
+            time.sleep(0.1)
+
+    opened.update(progress=tell)
 """
     Image.fromarray(np.full((8, 8), 130, np.uint8)).save(photos / "new.png")
-    process = program(code)
+    process = program(code, warm.python())
+    pid = process.stdout.readline().strip()
     assert process.stdout.readline()
     message = bitseek.refusal("index", indexed)
-    assert f"process {process.pid}" in message and "try again" in message
+    assert f"(process {pid} on " in message and "try again" in message
     assert len(bitseek.answer("search", indexed, next(photos.rglob("*/*.png")))[0]["hits"]) == 10
-    began = time.monotonic()
-    value = bitseek.answer("index", indexed, "--wait", "120")
-    assert time.monotonic() - began < 120 and (value["items"], value["added"]) == (31, 0)
+    timer = threading.Timer(0.5, (tmp_path / "go on").touch)
+    timer.start()
+    value = bitseek.answer("index", indexed, "--wait", "300")
+    timer.join()
+    assert (value["items"], value["added"]) == (31, 0)
     assert process.wait(60) == 0
 
 

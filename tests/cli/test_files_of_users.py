@@ -18,7 +18,7 @@ def refusal(capsys, *arguments):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "run"
-    main(["train", "lsh", "digits", "--bits", "8", "--out", str(folder), "--device", "cpu"])
+    main(["train", "lsh", "digits", "--bits", "8", "--size", "8", "--out", str(folder), "--device", "cpu"])
     return folder
 
 

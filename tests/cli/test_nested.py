@@ -18,7 +18,7 @@ def nested(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nested") / "run"
     main([
         "train", "orthohash", "digits", "--bits", "24", "--epochs", "2", "--lr", "1e-3", "--batch-size", "64",
-        "--out", str(folder), "--set", "lengths=8,16", "--precision", "fp32", "--json",
+        "--size", "8", "--out", str(folder), "--set", "lengths=8,16", "--precision", "fp32", "--json",
     ])  # fmt: skip
     return folder
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 from tests.server.harness import projections
 
@@ -27,13 +28,11 @@ MAIN = "from bitseek.cli import main\nmain({!r})"
 
 
 class Service:
-    """A command that serves until Ctrl-C."""
+    """A command that serves until Ctrl-C; `python` and `before` say in which process."""
 
-    def __init__(self, *arguments, before="", **options) -> None:
+    def __init__(self, *arguments, python=sys.executable, before="") -> None:
         code = before + MAIN.format([str(word) for word in arguments])
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-        )
+        self.process = subprocess.Popen([python, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.notes: list[str] = []
         out: queue.Queue[str] = queue.Queue()
         self.threads = [
@@ -97,7 +96,7 @@ def photos(digits, tmp_path):
 
 
 def test_a_folder_becomes_a_page_and_the_second_time_only_that(photos, served):
-    first = served("open", photos, *TOY)
+    first = served("open", photos, *TOY, python=warm.python())
     assert first.value["collection"] == str(photos / ".bitseek")
     assert first.value["method"] in [each["method"] for each in first.value["candidates"] if each["reason"] is None]
     first.wait_for(30)
@@ -123,7 +122,7 @@ def test_a_folder_becomes_a_page_and_the_second_time_only_that(photos, served):
 def test_a_collection_is_opened_as_it_is(photos, served, trained, bitseek, tmp_path):
     bitseek.answer("index", tmp_path / "c", photos, "--model", trained)
     (photos / "0" / "new.png").write_bytes(next(photos.rglob("*.png")).read_bytes())
-    service = served("open", tmp_path / "c", "--no-browser", "--port", "0", "--json")
+    service = served("open", tmp_path / "c", "--no-browser", "--port", "0", "--json", python=warm.python())
     service.wait_for(31)
     assert service.stop() == 0 and not (photos / ".bitseek").exists()
 
@@ -141,7 +140,7 @@ def test_labels_train_a_head(photos, served):
     names = sorted(file.relative_to(photos).as_posix() for file in photos.rglob("*.png"))
     lines = ["path,label", *(f"{name},{'even' if int(name[0]) % 2 == 0 else 'odd'}" for name in names)]
     (photos / "labels.csv").write_text("\n".join(lines) + "\n")
-    service = served("open", photos, *TOY, "--supervised")
+    service = served("open", photos, *TOY, "--supervised", python=warm.python())
     service.wait_for(30)
     assert service.stop() == 0 and service.value["collection"] == str(photos / ".bitseek-orthohash")
     (trained,) = [each for each in service.value["candidates"] if each["method"] == "orthohash"]
@@ -163,7 +162,7 @@ def test_the_page_is_there_while_the_folder_is_indexed_and_ctrl_c_keeps_what_is_
         "Hasher.logits_of = lambda self, squares: (time.sleep(1), right(self, squares))[1]\n"
     )
     service = served("open", tmp_path / "many", "--model", trained, "--no-browser", "--port", "0", "--json",
-                     "--threads", "1", before=before)  # fmt: skip
+                     "--threads", "1", python=warm.python(), before=before)  # fmt: skip
     deadline = time.monotonic() + 120
     while not 0 < (now := service.get("/api/progress"))["done"] < 600:
         assert time.monotonic() < deadline
@@ -216,7 +215,8 @@ def test_serve(exported, photos, served, bitseek, tmp_path):
         (["open", "photos", *TOY, "--supervised", "nohash"], "nohash"),
         (["open", "bad", *TOY, "--supervised"], "0 labels"),
         (["open", "photos", *TOY, "--supervised", "--model", "run"], "nothing to train"),
-        (["open", "photos", *TOY, "--model", "absent"], "absent"),
+        (["open", "photos", *TOY, "--model", "absent"], "--bits, --backbone, --weights would have no effect"),
+        (["open", "photos", "--model", "absent", "--no-browser"], "absent"),
         (["open", "photos", *TOY, "--collection", "bad"], "bad exists and is not"),
         (["open", "photos", "--weights", "absent.safetensors", "--no-browser"], "absent.safetensors"),
         (["open", "photos", "--backbone", "nonet", "--no-browser"], "nonet"),
@@ -263,7 +263,7 @@ def test_a_folder_that_cannot_be_written_to_names_the_option(digits):
         Path(folder).chmod(0o755)
         shutil.copytree(digits, Path(folder, "photos")).chmod(0o755)
         code = MAIN.format(["open", str(Path(folder, "photos")), *TOY])
-        drop = "import os\nimport bitseek.cli, bitseek.collection\nos.setgid(65534); os.setuid(65534)\n"
+        drop = "import os\nimport bitseek.cli._app, bitseek.collection\nos.setgid(65534); os.setuid(65534)\n"
         done = subprocess.run([sys.executable, "-c", drop + code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and "--collection DIR" in done.stderr and "Traceback" not in done.stderr, done.stderr
 
@@ -277,17 +277,38 @@ def test_a_browser_needs_a_display(monkeypatch):
     assert _open.has_display()
 
 
-def test_an_option_that_is_ignored_is_named(photos, bitseek, monkeypatch, tmp_path):
-    """What there is keeps its model; options for a new one are not dropped without a word."""
+def test_no_option_is_ignored(photos, bitseek, monkeypatch, tmp_path):
+    """What there is keeps its model: the options that made it open it again, and no others."""
     monkeypatch.setattr(_open, "_serve", lambda *given: None)  # what is said before is looked at
-    hasher = projections(tmp_path / "model.onnx")
-    Collection.create(photos / ".bitseek", hasher=hasher).close()
-    options = ("--features", "--seed", "3", "--weights", "nofile", "--bits", "16")
-    status, _, err = bitseek.run("open", photos, *options)
-    named = " ".join(err.split())
-    assert status == 0 and "--bits, --seed, --features, --weights is for a new collection" in named
-    assert "--supervised takes a folder of images" in bitseek.refusal("open", photos / ".bitseek", "--supervised")
-    assert bitseek.run("open", photos)[2] == ""
+    monkeypatch.chdir(tmp_path)
+    own = ("--collection", tmp_path / "own")
+    for options, place in ((("--bits", "24"), photos / ".bitseek"), (("--supervised", "dsh", *own), tmp_path / "own")):
+        first = ("open", photos, *TOY[:4], "--seed", "3", *options)
+        assert "is taken" in bitseek.run(*first)[2]
+        assert bitseek.run(*first) == bitseek.run("open", place, *TOY[:4], "--seed", "3", *options[:2]) == (0, "", "")
+    assert bitseek.run("open", photos)[2] == bitseek.run("open", photos, *own)[2] == ""
+    for options, named in (
+        (("--seed", "4", "--features"), "(--seed 3), so --seed, --features would"),
+        (("--seed", "0"), "(--seed 3), so --seed would"),
+        (("--weights", "nofile", "--size", "32"), "(--weights none), so --weights, --size would"),
+        (("--supervised", *own), "(--supervised dsh), so --supervised would"),
+        (("--model", "model.onnx"), "so --model would"),
+    ):
+        sentence = bitseek.refusal("open", photos, *options)
+        assert named in sentence and "leave that out" in sentence and "--collection DIR" in sentence
+    assert "so --supervised would" in bitseek.refusal("open", photos / ".bitseek", "--supervised")
+    assert "no use for --collection" in bitseek.refusal("open", photos / ".bitseek", *own)
+
+
+def test_a_model_is_known_again_by_its_path(photos, bitseek, monkeypatch, tmp_path):
+    monkeypatch.setattr(_open, "_serve", lambda *given: None)
+    monkeypatch.chdir(tmp_path)
+    projections(tmp_path / "model.onnx")
+    assert bitseek.run("open", photos, "--model", "model.onnx", "--features").status == 0
+    bitseek.text("open", photos, "--model", tmp_path / "model.onnx", "--features")
+    assert "(--features)" not in bitseek.refusal("open", photos, "--bits", "16")
+    monkeypatch.chdir(photos)
+    assert "(--model /" in bitseek.refusal("open", photos, "--model", "model.onnx")
 
 
 def test_imported_codes_are_called_so(photos, bitseek, tmp_path):

@@ -9,6 +9,7 @@ from bitseek.cli import _quickstart
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
     monkeypatch.setitem(_quickstart.RECIPE, "epochs", 2)
+    monkeypatch.setitem(_quickstart.RECIPE, "size", 8)
 
 
 def contents(folder):

@@ -3,9 +3,9 @@
 import json
 import os
 import subprocess
-import sys
 
 import numpy as np
+import warm
 
 
 def test_train_keeps_what_it_was_told(bitseek, pictures, tmp_path):
@@ -51,10 +51,10 @@ def test_features_say_what_is_wrong(bitseek, pictures, tmp_path):
 
 def test_offline_the_sentence_about_weights_is_whole(tmp_path):
     """Bug 24: it came after a minute of attempts, and was cut."""
-    code = "from bitseek.cli import main\nmain(['train', 'orthohash', 'digits', '--backbone', 'resnet50'])"
+    code = f"{warm.ANEW}from bitseek.cli import main\nmain(['train', 'orthohash', 'digits', '--backbone', 'resnet50'])"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        [warm.python(), "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 1 and done.stdout == ""
     (sentence,) = done.stderr.splitlines()

@@ -147,11 +147,11 @@ def test_it_and_its_pictures_may_move(made, photos, hasher, tmp_path):
     for name in ("c", "photos"):
         shutil.move(tmp_path / name, tmp_path / "elsewhere" / name)
     with Collection.open(tmp_path / "elsewhere" / "c") as collection:
-        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {})
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {}, {}, {})
         assert sorted(codes_of(collection)) == files(tmp_path / "elsewhere" / "photos")
     shutil.move(tmp_path / "elsewhere" / "c", tmp_path / "deep")
     with Collection.open(tmp_path / "deep") as collection:
-        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {})
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {}, {}, {})
         assert collection.roots() == [str(tmp_path / "elsewhere" / "photos")]
 
 
@@ -219,7 +219,7 @@ read({str(folder)!r})
             leave_a_log(folder)
         folder.chmod(0o555)
         try:
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
         finally:
             folder.chmod(0o755)
         assert done.returncode == 0, done.stderr
@@ -251,7 +251,7 @@ with Collection.open({str(folder)!r}) as collection:
         (photos / "new.png").write_bytes(png(50))
         with Collection.open(folder) as collection:
             assert collection.update(hasher=hasher).added == 1
-        rest, error = reader.communicate("\n", timeout=60)
+        rest, error = reader.communicate("\n", timeout=300)
     assert (first, rest) == ("20\n", "True 21\n"), error
 
 
@@ -412,7 +412,7 @@ def test_a_folder_that_may_not_be_read_is_told(hasher):
     """As another user, in the library and at the command line."""
     code = """
 import os, sys
-from bitseek.cli import main
+from bitseek.cli._app import main
 from bitseek.collection import Collection
 from bitseek.errors import BitseekError
 os.setgid(65534)
@@ -433,7 +433,7 @@ except SystemExit as stop:
         folder = Path(parent, "c")
         Collection.create(folder, hasher=hasher).close()
         folder.chmod(0o700)
-        done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=300)
     said = f"cannot read or write {folder / 'items.sqlite'}: Permission denied"
     assert "Traceback" not in done.stderr and said in done.stderr, done.stderr
     lines = done.stdout.splitlines()

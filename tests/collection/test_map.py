@@ -1,6 +1,7 @@
 """The map of a collection."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from bitseek.codes import Codes, hamming_distances
 from bitseek.collection import _map
 from bitseek.collection._map import make, placed, places, read, sampled, spread
+from bitseek.kernels import jit
 
 
 def clustered(n: int, bits: int = 32, groups: int = 4, seed: int = 0) -> tuple[Codes, np.ndarray]:
@@ -37,6 +39,20 @@ def test_umap_puts_near_codes_at_near_places():
     assert kind == "umap" and xy.dtype == np.float32 and xy.min() >= 0 and xy.max() <= 1
     assert (group[nearest_other(spread(codes, xy))] == group).mean() > 0.98
     assert np.array_equal(places(codes)[1], xy)
+
+
+@pytest.mark.skipif(not jit.COMPILED, reason="numba's compiler is disabled or absent")
+def test_what_umap_compiles_is_kept_for_the_next_process():
+    from umap import layouts, umap_
+
+    places(clustered(30)[0])
+    for loop in (
+        umap_.smooth_knn_dist,
+        umap_.compute_membership_strengths,
+        layouts._nb_optimize_layout_euclidean_single_epoch,
+    ):
+        kept = [file for file in Path(loop.stats.cache_path).iterdir() if f".{loop.__name__}-" in file.name]
+        assert Path(jit._CACHE) in kept[0].parents and {file.suffix for file in kept} == {".nbi", ".nbc"}
 
 
 def test_without_umap_the_places_are_principal_components(no_umap):

@@ -199,6 +199,21 @@ def test_a_label_is_searched_in_the_form_in_which_it_is_kept(tmp_path, photos, h
             collection.add_codes(code, labels=[7])
 
 
+def test_a_search_by_features_runs_the_network_once(featured, photos):
+    class Counted(Projection):
+        runs = 0
+
+        def logits_and_features_of(self, squares):
+            self.runs += 1
+            return self.logits_of(squares), self.features_of(squares)
+
+    hasher = Counted()
+    query = decode(files(photos)[2])
+    hits = featured.search(query, k=3, rerank="features", hasher=hasher)
+    assert hasher.runs == hasher.encoded == 1
+    assert hits == featured.search(query, k=3, rerank="features", hasher=Projection())
+
+
 def test_features_that_are_cut_off_are_told(featured, photos, hasher):
     with (featured.folder / "features.bin").open("r+b") as file:
         file.truncate(10)

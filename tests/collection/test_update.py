@@ -23,9 +23,9 @@ def test_it_touches_only_what_changed(made, photos, hasher):
     (photos / "a" / "00.png").write_bytes(png(31))
     (photos / "b" / "01.png").unlink()
     with Collection.open(made) as collection:
-        assert collection.update(photos, hasher=hasher) == (2, 0, 18, 1, {})
+        assert collection.update(photos, hasher=hasher) == (2, 0, 18, 1, {}, {}, {})
         assert hasher.encoded == 2 and codes_of(collection) == encoded(Projection(), files(photos))
-        assert collection.update(photos, hasher=network_is_not_needed) == (0, 0, 20, 0, {})
+        assert collection.update(photos, hasher=network_is_not_needed) == (0, 0, 20, 0, {}, {}, {})
         assert collection.generation == 2  # nothing was published
 
 
@@ -35,7 +35,7 @@ def test_what_is_known_by_its_content_is_not_encoded_again(made, photos):
     os.utime(photos / "b" / "03.png", ns=(5, 5))
     with Collection.open(made) as collection:
         ids = {item.path: item.id for item in collection.items()}
-        assert collection.update(photos, hasher=network_is_not_needed) == (1, 10, 10, 0, {})
+        assert collection.update(photos, hasher=network_is_not_needed) == (1, 10, 10, 0, {}, {}, {})
         assert codes_of(collection) == encoded(Projection(), files(photos))
         assert collection.labels() == {"b": 10, "renamed": 10}
         touched = collection.find(photos / "b" / "03.png")
@@ -72,7 +72,9 @@ def test_unreadable_files_are_remembered_until_they_change(made, photos, hasher,
         assert collection.ignored() == done.unreadable and collection.find(broken) is None
         read = []
         monkeypatch.setattr(_prepare, "_read", lambda *given: read.append(given))
-        assert collection.update(photos, hasher=network_is_not_needed) == (0, 0, 19, 0, done.unreadable) and not read
+        assert (
+            collection.update(photos, hasher=network_is_not_needed)[:5] == (0, 0, 19, 0, done.unreadable) and not read
+        )
         monkeypatch.undo()
         empty.write_bytes(png(2))
         large.unlink()
@@ -94,7 +96,7 @@ def test_what_the_system_refuses_is_tried_again_and_not_lost(made, photos, hashe
         assert done[:2] == (0, 0) and done.removed == 0 and len(collection) == 20
         assert done.unreadable == {str(path): f"cannot read {path}: Permission denied" for path in (kept, new)}
         monkeypatch.undo()
-        assert collection.update(hasher=hasher) == (1, 0, 20, 0, {})
+        assert collection.update(hasher=hasher) == (1, 0, 20, 0, {}, {}, {})
 
 
 def test_a_file_that_vanishes_meanwhile_is_reported(made, photos, hasher, monkeypatch):
@@ -120,7 +122,7 @@ def test_what_was_removed_by_hand_stays_out_until_it_changes(made, photos, hashe
         item = collection.find(path)
         assert collection.remove([item.id]) == 1 and len(collection) == 19
         assert [hit.item.path for hit in collection.search(collection.codes[item.id], k=30)[0]].count(str(path)) == 0
-        assert collection.update(hasher=network_is_not_needed) == (0, 0, 19, 0, {})
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 19, 0, {}, {}, {})
         assert collection.ignored() == {str(path): "it was removed from the collection by hand"}
         for bad in ([20], [-1], 99):
             with pytest.raises(BitseekError, match="ids of this collection are 0 to 19"):
@@ -136,7 +138,7 @@ def test_names_are_bytes(name, made, photos, hasher):
     for path in (file, folder / "x.png"):
         path.write_bytes(png(1000 + len(name)))
     with Collection.open(made) as collection:
-        assert collection.update(photos, hasher=hasher) == (2, 0, 20, 0, {})
+        assert collection.update(photos, hasher=hasher) == (2, 0, 20, 0, {}, {}, {})
     with Collection.open(made) as collection:
         assert os.fsencode(collection.search(file, k=1)[0].item.path) == os.fsencode(file)
         label = collection.find(folder / "x.png").label
@@ -192,7 +194,7 @@ def test_other_folders_are_left_alone(made, photos, hasher):
     beside.write_bytes(png(70))
     with Collection.open(made) as collection:
         collection.update(beside, hasher=hasher)
-        assert collection.update(photos / "a", hasher=hasher) == (0, 0, 10, 0, {}) and len(collection) == 21
+        assert collection.update(photos / "a", hasher=hasher) == (0, 0, 10, 0, {}, {}, {}) and len(collection) == 21
         assert collection.update([photos / "a", photos / "b"], hasher=hasher).removed == 10
         assert len(collection) == 11 and collection.roots() == [str(photos)]
 
@@ -203,8 +205,8 @@ def test_a_folder_may_be_given_in_any_way(made, photos, monkeypatch, tmp_path):
     with Collection.open(made) as collection:
         for folders in ("photos", Path("photos/../photos"), b"photos", ["photos/a", str(photos / "b")], [photos] * 2,
                         tmp_path / "link", [photos, photos / "a", photos / "a" / "00.png"], None):  # fmt: skip
-            assert collection.update(folders, hasher=network_is_not_needed) == (0, 0, 20, 0, {}), folders
-        assert collection.update([], hasher=network_is_not_needed) == (0, 0, 0, 0, {}) and len(collection) == 20
+            assert collection.update(folders, hasher=network_is_not_needed) == (0, 0, 20, 0, {}, {}, {}), folders
+        assert collection.update([], hasher=network_is_not_needed) == (0, 0, 0, 0, {}, {}, {}) and len(collection) == 20
         assert collection.roots() == [str(photos)]
 
 
@@ -228,39 +230,48 @@ def test_single_files(tmp_path, photos, hasher):
     odd.write_bytes(png(80))
     with Collection.create(tmp_path / "c", hasher=hasher) as collection:
         assert collection.update([odd, photos / "a" / "00.png"], hasher=hasher).added == 2
-        assert collection.update(hasher=network_is_not_needed) == (0, 0, 2, 0, {})
-        assert collection.update(photos, hasher=hasher) == (19, 1, 1, 0, {})  # its label is the folder now
-        assert collection.update(hasher=network_is_not_needed) == (0, 0, 21, 0, {})
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 2, 0, {}, {}, {})
+        assert collection.update(photos, hasher=hasher) == (19, 1, 1, 0, {}, {}, {})  # its label is the folder now
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 21, 0, {}, {}, {})
         odd.unlink()
-        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 1, {})
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 1, {}, {}, {})
         (photos / "a" / "00.png").unlink()
-        assert collection.update(photos / "a" / "00.png") == (0, 0, 0, 1, {})
+        assert collection.update(photos / "a" / "00.png") == (0, 0, 0, 1, {}, {}, {})
         with pytest.raises(ImageError, match="there is no file or folder"):
             collection.update(photos / "a" / "absent.png")
 
 
-def test_a_root_that_is_gone_is_refused_until_it_is_forgotten(made, photos, hasher, tmp_path):
-    (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "x.png").write_bytes(png(90))
+def test_a_root_that_is_gone_stays_as_it_was_until_it_is_forgotten(made, photos, hasher, tmp_path):
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "x.png").write_bytes(png(90))
     with Collection.open(made) as collection:
-        collection.update(tmp_path / "more", hasher=hasher)
+        collection.update(more, hasher=hasher)
         photos.rename(tmp_path / "unplugged")
-        with pytest.raises(
-            RunError, match=r"photos is not there; if it is on another disk, put that in\. if its images"
-        ):
-            collection.update(hasher=hasher)
+        (more / "y.png").write_bytes(png(91))
+        done = collection.update(hasher=hasher)
+        assert done[:5] == (1, 0, 1, 0, {}) and len(collection) == 22 and done.missing.keys() == {str(photos)}
+        sentence = f"the folder {photos} is not there; if it is on another disk, put that in. If its images are gone "
+        assert done.missing[str(photos)].startswith(sentence)
+        assert f"bitseek remove COLLECTION {photos}, or in Python collection.forget(" in done.missing[str(photos)]
+        with pytest.raises(RunError, match="photos is not there"):
+            collection.update([photos, more], hasher=hasher)
         photos.mkdir()
-        with pytest.raises(RunError, match="is empty, but 20 images of the collection were in it"):
-            collection.update(hasher=hasher)
+        (more / "x.png").unlink()
+        done = collection.update(hasher=hasher)
+        assert done[:5] == (0, 0, 1, 1, {})
+        assert "is empty, but 20 images of the collection were in it" in done.missing[str(photos)]
         assert (
             len(collection) == 21 and len(collection.search(files(tmp_path / "unplugged")[0], k=3, hasher=hasher)) == 3
         )
+        more.rename(tmp_path / "also unplugged")
+        with pytest.raises(RunError, match="is not there"):  # there is nothing to update
+            collection.update(hasher=hasher)
+        (tmp_path / "also unplugged").rename(more)
         with pytest.raises(BitseekError, match=r"was not indexed; those that were are .*photos, .*more"):
             collection.forget(tmp_path)
-        assert (
-            collection.forget(photos) == 20 and len(collection) == 1 and collection.roots() == [str(tmp_path / "more")]
-        )
-        assert collection.update(hasher=network_is_not_needed) == (0, 0, 1, 0, {})
+        assert collection.forget(photos) == 20 and len(collection) == 1 and collection.roots() == [str(more)]
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 1, 0, {}, {}, {})
 
 
 def test_links_are_not_followed_out_of_the_folder(made, photos, hasher, tmp_path):
@@ -268,7 +279,7 @@ def test_links_are_not_followed_out_of_the_folder(made, photos, hasher, tmp_path
     (photos / "out.png").symlink_to(tmp_path / "outside.png")
     (photos / "in.png").symlink_to(photos / "a" / "00.png")
     with Collection.open(made) as collection:
-        assert collection.update(hasher=network_is_not_needed) == (1, 0, 20, 0, {})
+        assert collection.update(hasher=network_is_not_needed) == (1, 0, 20, 0, {}, {}, {})
         assert collection.find(photos / "in.png").path == str(photos / "in.png")
 
 
@@ -278,13 +289,27 @@ def test_links_are_not_followed_out_of_the_folder(made, photos, hasher, tmp_path
 def test_labels_of_a_file(made, photos):
     (photos / "labels.csv").write_text("label,path,more\ncat;dog,a/00.png,x\n ,b/01.png,\nbird,./b/../b/03.png,\n")
     with Collection.open(made) as collection:
-        assert collection.update(hasher=network_is_not_needed) == (0, 3, 17, 0, {})
+        assert collection.update(hasher=network_is_not_needed) == (0, 3, 17, 0, {}, {}, {})
         assert collection.labels() == {"a": 9, "b": 8, "bird": 1, "cat;dog": 1}
         assert collection.find(photos / "b" / "01.png").label is None
         assert [item.path for item in collection.items(label="bird")] == [str(photos / "b" / "03.png")]
         (photos / "labels.csv").unlink()
-        assert collection.update(hasher=network_is_not_needed) == (0, 3, 17, 0, {})
+        assert collection.update(hasher=network_is_not_needed) == (0, 3, 17, 0, {}, {}, {})
         assert collection.labels() == {"a": 10, "b": 10}
+
+
+def test_lines_of_a_labels_csv_that_name_no_image_are_counted(made, photos, monkeypatch):
+    file = photos / "labels.csv"
+    file.write_text(f"path,label\na/00.png,x\nz.png,x\n{photos}/a/02.png,x\na/../b/1.png,x\nb/01.PNG,x\n")
+    with Collection.open(made) as collection:
+        done = collection.update(hasher=network_is_not_needed)
+        assert done[:6] == (0, 1, 19, 0, {}, {}) and done.unmatched.keys() == {str(file)}
+        assert f"4 of the 5 paths in {file} name no image, the first is '{photos}/a" in done.unmatched[str(file)]
+        some = collection.update(photos / "b", hasher=network_is_not_needed)
+        assert "2 of the 5 paths" in some.unmatched[str(file)] and "'b/01.PNG'" in some.unmatched[str(file)]
+        assert not collection.update(photos / "a", hasher=network_is_not_needed).unmatched
+        file.write_text("path,label\na/00.png,x\n")
+        assert not collection.update(hasher=network_is_not_needed).unmatched
 
 
 @pytest.mark.parametrize(
@@ -328,7 +353,7 @@ def test_a_collection_that_was_moved_alone_is_not_emptied(tmp_path, photos, hash
     home.rename(other / "col")
     with Collection.open(other / "col") as collection:
         assert collection.roots() == [str(photos)]
-        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {})
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {}, {}, {})
         assert sorted(codes_of(collection)) == files(photos)
 
 
@@ -482,7 +507,7 @@ def test_a_folder_that_cannot_be_read_stays_as_it_was(made, photos, hasher, monk
         with pytest.raises(ImageError, match="cannot read the folder"):
             collection.update(photos / "a", hasher=hasher)
         monkeypatch.undo()
-        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, ignored)
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, ignored, {}, {})
 
 
 def test_what_is_too_large_for_this_process_is_tried_again(made, photos, hasher, monkeypatch):
@@ -500,15 +525,15 @@ def test_what_is_too_large_for_this_process_is_tried_again(made, photos, hasher,
             context.setattr(ImageFile.ImageFile, "load", lambda image: bytearray(1 << 62))  # a real MemoryError
             done = collection.update(hasher=hasher)
             assert all("there is no memory" in reason for reason in done.unreadable.values()), done
-        assert collection.update(hasher=hasher) == (2, 0, 20, 0, {}) and not collection.ignored()
+        assert collection.update(hasher=hasher) == (2, 0, 20, 0, {}, {}, {}) and not collection.ignored()
 
 
 def test_where_nothing_was_indexed_but_codes_were_imported_there_is_nothing_to_do(tmp_path, hasher):
     with Collection.create(tmp_path / "c", hasher=hasher) as collection:
         collection.add_codes(Codes.from_bits(np.zeros((2, BITS), bool)))
-        assert collection.update(hasher=network_is_not_needed) == (0, 0, 0, 0, {}) and len(collection) == 2
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 0, 0, {}, {}, {}) and len(collection) == 2
         collection.add_codes(Codes.from_bits(np.ones((1, BITS), bool)), paths=["a.png"], root=tmp_path)
-        assert collection.update(hasher=network_is_not_needed) == (0, 0, 0, 0, {}) and len(collection) == 3
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 0, 0, {}, {}, {}) and len(collection) == 3
 
 
 def test_another_release_of_pillow_tries_again_what_this_one_could_not_read(made, photos, hasher, monkeypatch):

@@ -230,7 +230,7 @@ def test_features_of_an_item_with_a_twin_are_restored(tmp_path, photos, hasher):
         file.write(bytes([0x55]) * before[0].nbytes)
     assert verified(tmp_path / "f")[0] == [("features", True)]
     with Collection.open(tmp_path / "f") as collection:
-        assert collection.update(hasher=network_is_not_needed) == (1, 0, 20, 0, {})  # its twin has them
+        assert collection.update(hasher=network_is_not_needed) == (1, 0, 20, 0, {}, {}, {})  # its twin has them
         assert np.array_equal(collection._published.features[collection.find(twin).id], before[id])
         hits = collection.search(photos / "a" / "00.png", k=2, rerank="features", hasher=hasher)
         assert {hit.item.path for hit in hits} == {str(twin), str(photos / "a" / "00.png")}

@@ -20,28 +20,28 @@ from bitseek.collection import Collection, _import, _lock
 from bitseek.errors import BitseekError, CodeWidthError, RunError, ShapeError
 
 HOLD = """
-import sys, time
+import sys
 from pathlib import Path
 from bitseek.collection._lock import Progress, WriterLock
 with WriterLock(Path(sys.argv[1])).held(0) as lock:
-    lock._noted = 0
+    lock._noted = float("-inf")
     lock.tell(Progress(3, 7, 1.5, 2.5, "encoding"))
     print("held", flush=True)
-    time.sleep(float(sys.argv[2]))
+    sys.stdin.read()
 """
 
 
-def holding(folder, seconds):
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder), str(seconds)], stdout=subprocess.PIPE, text=True
-    )
+def holding(folder):
+    """A process that holds the lock until its input is closed."""
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
     return process
 
 
 def test_a_second_writer_is_told_who_holds_it(made, photos, hasher):
     (photos / "new.png").write_bytes(png(30))
-    with holding(made, 60) as process, Collection.open(made) as collection:
+    with holding(made) as process, Collection.open(made) as collection:
         try:
             message = (
                 rf"-c {made} \(process {process.pid} on {socket.gethostname()}\) has been writing to {made} since "
@@ -59,11 +59,16 @@ def test_a_second_writer_is_told_who_holds_it(made, photos, hasher):
         assert collection.update(hasher=hasher).added == 1
 
 
-def test_a_second_writer_waits_if_it_is_told_to(made, photos, hasher):
+def test_a_second_writer_waits_if_it_is_told_to(made, photos, hasher, monkeypatch):
+    """The first one ends when the second one sleeps, until it asks for the lock again."""
     (photos / "new.png").write_bytes(png(30))
-    with holding(made, 0.5) as process, Collection.open(made) as collection:
+    slept, sleep = [], time.sleep
+    with holding(made) as process, Collection.open(made) as collection:
+        monkeypatch.setattr(
+            time, "sleep", lambda seconds: (process.stdin.close(), slept.append(seconds), sleep(seconds))
+        )
         assert collection.update(hasher=hasher, wait=60).added == 1
-        assert process.wait() == 0
+        assert process.wait() == 0 and slept
 
 
 def test_threads_of_one_process_exclude_each_other(made, photos, hasher):
@@ -74,7 +79,7 @@ def test_threads_of_one_process_exclude_each_other(made, photos, hasher):
     def update():
         with Collection.open(made) as collection:
             try:
-                done.append(collection.update(hasher=hasher, wait=30).added)
+                done.append(collection.update(hasher=hasher, wait=300).added)
             except BitseekError as error:
                 told.append(error)
 
@@ -89,7 +94,7 @@ def test_threads_of_one_process_exclude_each_other(made, photos, hasher):
 def test_the_note_of_a_killed_writer_is_not_that_of_whoever_has_its_number_now(made, photos, hasher):
     """As after a container was restarted, where everything is process 1."""
     change = {"pid": os.getpid()}
-    with holding(made, 60) as process:
+    with holding(made) as process:
         note = json.loads((made / "writer.json").read_text())
         process.kill()
     (made / "writer.json").write_text(json.dumps(note | change))
@@ -133,12 +138,12 @@ def test_codes_are_imported(made, hasher, tmp_path):
             labels=["q", None, "", "a"],
             root=tmp_path,
         )
-        assert done == (4, 0, 0, 0, {}) and len(collection) == 24
+        assert done == (4, 0, 0, 0, {}, {}, {}) and len(collection) == 24
         items = collection.items(start=20)
         paths = [str(tmp_path / "x" / "1.png"), str(tmp_path / os.fsdecode(b"caf\xe9.png")), "/elsewhere/3.png", ""]
         assert [item.path for item in items] == paths and [item.code for item in items] == codes.hex()
         assert [item.label for item in items] == ["q", None, None, "a"] and collection.labels()["a"] == 11
-        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {})  # leaves them alone
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {}, {}, {})  # leaves them alone
         again = random_codes(1, seed=1)
         collection.add_codes(again, paths=["/elsewhere/3.png"])
         assert len(collection) == 24 and collection.find("/elsewhere/3.png").code == again.hex()[0]
@@ -180,7 +185,7 @@ def test_codes_for_what_was_removed_make_it_an_item_again(made, photos, hasher, 
         assert not collection.ignored() and len(collection) == 20
         done = collection.update(hasher=hasher)
         assert done.added + done.moved == 1 and done.unchanged == 19 and not done.unreadable
-        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {})
+        assert collection.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {}, {}, {})
 
 
 def test_codes_with_stamps_but_no_hashes_get_labels(made, photos, hasher, tmp_path):
@@ -192,9 +197,9 @@ def test_codes_with_stamps_but_no_hashes_get_labels(made, photos, hasher, tmp_pa
     np.savez(tmp_path / "few.npz", **columns)
     with Collection.create(tmp_path / "other", hasher=hasher) as other:
         assert other.add_codes(tmp_path / "few.npz").added == 20 and not other.labels()
-        assert other.update(photos, hasher=network_is_not_needed) == (0, 20, 0, 0, {})
+        assert other.update(photos, hasher=network_is_not_needed) == (0, 20, 0, 0, {}, {}, {})
         assert other.labels() == {"a": 10, "b": 10}
-        assert other.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {})
+        assert other.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {}, {}, {})
         assert codes_of(other) == encoded(Projection(), files(photos))
 
 
@@ -211,10 +216,10 @@ def test_there_and_back(made, photos, hasher, tmp_path):
                 assert one._replace(id=0, root="", mtime_ns=0) == item._replace(id=0, root="", mtime_ns=0)
             # The folder takes them over: what is known by stamp or hash is not encoded.
             hasher.encoded = 0
-            assert other.update(photos, hasher=hasher) == (1, 0, 19, 0, {}) and hasher.encoded == 1
+            assert other.update(photos, hasher=hasher) == (1, 0, 19, 0, {}, {}, {}) and hasher.encoded == 1
             assert codes_of(other) == encoded(Projection(), files(photos))
             assert other.add_codes(tmp_path / f"x{ending}").added == 19 and len(other) == 20
-            assert other.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {})
+            assert other.update(hasher=network_is_not_needed) == (0, 0, 20, 0, {}, {}, {})
     with Collection.create(tmp_path / "faiss", hasher=hasher) as other:
         assert other.add_codes(tmp_path / "x.faiss").added == 19
         assert [item.code for item in other.items()] == [item.code for item in items]

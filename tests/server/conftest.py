@@ -2,7 +2,7 @@
 
 import pytest
 from starlette.testclient import TestClient
-from tests.server.harness import TOKEN, draw, projections
+from tests.server.harness import SECRET, TOKEN, draw, projections
 
 from bitseek.collection import Collection
 from bitseek.server import Settings, create_app
@@ -13,22 +13,30 @@ def hasher(tmp_path_factory):
     return projections(tmp_path_factory.mktemp("model") / "model.onnx")
 
 
-@pytest.fixture
-def photos(tmp_path):
+def drawn(place):
     """24 images of two labels; the last two have the same content."""
     for i in range(23):
-        draw(tmp_path / "photos" / ("cats", "dogs")[i % 2] / f"{i:02d}.png", i)
-    last = tmp_path / "photos" / "cats" / "22.png"
+        draw(place / "photos" / ("cats", "dogs")[i % 2] / f"{i:02d}.png", i)
+    last = place / "photos" / "cats" / "22.png"
     (last.parent / "copy.png").write_bytes(last.read_bytes())
-    return tmp_path / "photos"
+    return place / "photos"
+
+
+def indexed(place, photos, hasher):
+    """The folder of a collection of them."""
+    with Collection.create(place / "collection", hasher=hasher) as collection:
+        collection.update(photos, hasher=hasher)
+    return place / "collection"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return drawn(tmp_path)
 
 
 @pytest.fixture
 def folder(tmp_path, photos, hasher):
-    """The folder of a collection of them."""
-    with Collection.create(tmp_path / "collection", hasher=hasher) as collection:
-        collection.update(photos, hasher=hasher)
-    return tmp_path / "collection"
+    return indexed(tmp_path, photos, hasher)
 
 
 @pytest.fixture
@@ -49,6 +57,27 @@ def client(collection, settings):
     """The whole application, called in the process."""
     with TestClient(create_app(collection, settings), base_url="http://127.0.0.1:8765") as test_client:
         yield test_client
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory, hasher):
+    """The same application for all tests of a file that only ask, or are refused: each of them leaves it as it was."""
+    place = tmp_path_factory.mktemp("standing")
+    (place / "added").mkdir()
+    (place / "secret.txt").write_text(SECRET)
+    allowed = Settings(token=TOKEN, add_to=place / "added", rate=None)
+    with (
+        Collection.open(indexed(place, drawn(place), hasher)) as opened,
+        TestClient(create_app(opened, allowed), base_url="http://127.0.0.1:8765") as test_client,
+    ):
+        files = contents(place)
+        yield test_client
+        assert contents(place) == files and len(opened) == 24
+
+
+def contents(place):
+    """What stands in which file, but for what SQLite writes when it is read."""
+    return {path: path.read_bytes() for path in place.rglob("*") if path.is_file() and "sqlite" not in path.name}
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from bitseek.portable import OnnxHasher
 from bitseek.portable._onnx_file import Metadata, write_onnx
 
 SIDE, BITS, TOKEN = 8, 70, "a-token-for-the-tests-0123456789"
+SECRET = "the content of another file"
 
 
 def projections(file, *, bits=BITS, seed=0):

@@ -42,6 +42,14 @@ def test_a_costly_request_counts_as_several():
     assert passed(Rates(50.0, Clock()), "a", 1000, cost=10.0) == 10
 
 
+def test_workers_share_the_rate():
+    clock = Clock()
+    workers = [Rates(100.0, clock, workers=4) for _ in range(4)]
+    assert [passed(rates, "a", 1000) for rates in workers] == [50] * 4  # two seconds of all
+    clock.now += 1
+    assert sum(passed(rates, "a", 1000) for rates in workers) == 100
+
+
 @given(st.lists(st.floats(0, 3), min_size=1, max_size=60), st.floats(0.5, 40))
 def test_no_more_than_the_rate_and_the_burst_ever_pass(pauses, rate):
     clock = Clock()

@@ -88,12 +88,12 @@ def test_a_network_that_cannot_be_loaded_is_told_without_places(collection, fold
 
 
 def test_the_first_upload_through_torch_is_answered(photos, tmp_path):
-    """In a process that has not imported torch yet, with two seconds for each part of a request."""
+    """In a process that has not imported torch yet, with ten seconds for each part of a request."""
     hasher = trained(tmp_path / "run")
     with Collection.create(tmp_path / "by torch", hasher=hasher) as collection:
         collection.update(photos, hasher=hasher)
     file = photos / "cats" / "04.png"
-    with served(tmp_path / "by torch", tmp_path, timeout=2.0) as (address, process):
+    with served(tmp_path / "by torch", tmp_path, timeout=10.0) as (address, process):
         answer = httpx2.post(f"{address}/api/search?k=1", files={"image": file.read_bytes()}, timeout=300)
         assert answer.status_code == 200, answer.text
         assert answer.json()["code"] == hasher.encode([file]).hex()[0]

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 from starlette.testclient import TestClient
-from tests.server.harness import TOKEN, draw
+from tests.server.harness import SECRET, TOKEN, draw
 
 from bitseek.collection import Collection
 from bitseek.server import Settings, create_app
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SECRET = "the content of another file"
 OUTSIDE = [
     "../secret.txt", "..%2fsecret.txt", "%2e%2e/secret.txt", "....//secret.txt", "..\\secret.txt", "%5c..%5csecret.txt",
     "/etc/passwd", "//etc/passwd", "%2fetc%2fpasswd", "..%00.html", "main.js%00", "..;/secret.txt", "~/.bashrc", "C:/a",
@@ -25,16 +24,15 @@ OUTSIDE = [
 
 @pytest.mark.parametrize("path", OUTSIDE)
 @pytest.mark.parametrize("place", ["/static/", "/", "/api/items/", "/api/items/0/", "/api/items/0/image/"])
-def test_no_path_leads_out_of_the_page_and_the_items(client, tmp_path, place, path):
-    (tmp_path / "secret.txt").write_text(SECRET)
-    answer = client.get(place + path)
+def test_no_path_leads_out_of_the_page_and_the_items(standing, place, path):
+    answer = standing.get(place + path)  # beside whose collection lies secret.txt
     assert answer.status_code in (404, 422) and SECRET not in answer.text and "root:" not in answer.text
 
 
-def test_the_files_of_the_package_are_not_served(client):
+def test_the_files_of_the_package_are_not_served(standing):
     for name in ("_app.py", "__init__.py", "../_app.py", "..", "."):
-        assert client.get(f"/static/{name}").status_code in (404, 200 if name in ("..", ".") else 404)
-        assert "create_app" not in client.get(f"/static/{name}").text
+        assert standing.get(f"/static/{name}").status_code in (404, 200 if name in ("..", ".") else 404)
+        assert "create_app" not in standing.get(f"/static/{name}").text
 
 
 def swap(file, target):

@@ -55,18 +55,20 @@ def test_a_request_that_is_being_answered_is_finished(folder, photos, tmp_path):
     body = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + data + b"\r\n--b--\r\n"
     head = (
         "POST /api/search?k=1 HTTP/1.1\r\nHost: {}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-        "Content-Length: {}\r\n\r\n"
+        "Expect: 100-continue\r\nContent-Length: {}\r\n\r\n"
     )
     with served(folder, tmp_path) as (address, process):
         get(address, "/api/health")
         host, port = address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=60) as connection:
-            connection.sendall(head.format(f"{host}:{port}", len(body)).encode() + body[:50])
-            time.sleep(0.3)
+            connection.sendall(head.format(f"{host}:{port}", len(body)).encode())
+            answer = connection.makefile("rb")
+            assert answer.readline().startswith(b"HTTP/1.1 100") and answer.readline() == b"\r\n"  # it reads the body
+            connection.sendall(body[:50])
             process.send_signal(signal.SIGTERM)
             time.sleep(0.5)
             connection.sendall(body[50:])
-            assert connection.makefile("rb").readline().startswith(b"HTTP/1.1 200")
+            assert answer.readline().startswith(b"HTTP/1.1 200")
         assert process.wait(60) == 0
 
 
@@ -88,18 +90,18 @@ def test_workers_share_a_port_and_all_see_an_update(folder, photos, hasher, tmp_
         threads = [threading.Thread(target=ask, args=(address,)) for _ in range(3)]
         for thread in threads:
             thread.start()
+        until(lambda: 24 in seen)
         draw(photos / "cats" / "new.png", 91)
         with Collection.open(folder) as other:
             other.update(hasher=hasher)
         until(lambda: seen.get(25, 0) > 50)
-        time.sleep(1)
-        settled = {get(address, "/api/health")["items"] for _ in range(40)}  # of both workers, by chance of the kernel
+        until(lambda: {get(address, "/api/health")["items"] for _ in range(40)} == {25})  # of both workers, by chance
         stop.set()
         for thread in threads:
             thread.join()
         with urlopen(f"{address}/metrics", timeout=60) as answer:
             metrics = answer.read().decode()
-    assert not failed and settled == {25} and set(seen) == {24, 25}
+    assert not failed and set(seen) == {24, 25}
     pids = {event["pid"] for event in lines(tmp_path) if event["event"] == "worker"}
     assert len(pids) == 2 and process.returncode == 0
     counted = sum(
@@ -161,7 +163,7 @@ def test_a_head_that_never_ends_is_cut_off(raw):
     begin = time.monotonic()
     assert raw(b"GET / HTTP/1.1\r\n", *[b"A: b\r\n"] * 60, pause=0.1) == b""
     assert raw() == b"" and raw(b"\r\n\r\n", pause=0.1) == b""
-    assert time.monotonic() - begin < 25
+    assert time.monotonic() - begin < 90
 
 
 NO_REQUESTS = [
@@ -195,10 +197,10 @@ def test_a_body_that_nobody_reads_holds_no_connection(raw):
     """The answer is sent at once; the rest of the body, a byte a moment, is not waited for."""
     head = b"GET /api/health HTTP/1.1\r\nHost: HOST\r\nContent-Length: %d\r\n\r\n"
     begin = time.monotonic()
-    assert raw(head % 1_000_000, *[b"a"] * 150, pause=0.1).count(b"HTTP/1.1 200") <= 1  # cut off while it is sent
-    assert time.monotonic() - begin < 10
+    assert raw(head % 1_000_000, *[b"a"] * 1000, pause=0.1).count(b"HTTP/1.1 200") <= 1  # cut off while it is sent
+    assert time.monotonic() - begin < 60
     begin = time.monotonic()
     assert raw(head % 3, *[b"a"] * 3, pause=0.1).count(b"HTTP/1.1 200") == 1  # whole, and then nothing more
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 60
     twice = raw(head % 3, b"a", b"aa", head % 0, pause=0.2)
     assert twice.count(b"HTTP/1.1 200") == 2  # one that comes in time leaves the connection as it was

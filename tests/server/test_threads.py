@@ -13,7 +13,7 @@ def test_the_queue_of_threads_ends_and_their_patience_too():
     go = threading.Event()
 
     async def main():
-        threads = Threads("test", threads=1, waiting=2, timeout=0.1)
+        threads = Threads("test", threads=1, waiting=2, timeout=0.5)
         first = asyncio.create_task(threads.run(lambda: go.wait(10)))
         second = asyncio.create_task(threads.run(lambda: 2))
         await asyncio.sleep(0)
@@ -26,7 +26,7 @@ def test_the_queue_of_threads_ends_and_their_patience_too():
         assert (full.value.status, late.value.status) == (503, 503)
         assert threads.count >= 1  # what runs still counts
         go.set()
-        for _ in range(100):
+        for _ in range(6000):
             if threads.count == 0:
                 break
             await asyncio.sleep(0.01)

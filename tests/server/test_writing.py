@@ -115,6 +115,17 @@ def test_an_update_takes_what_changed(client, photos, bearer):
     finished(client, lambda: not client.get("/api/progress").json()["running"])
 
 
+def test_a_folder_that_is_not_there_is_told_without_its_place(client, collection, tmp_path, bearer, caplog):
+    collection.update(draw(tmp_path / "disk" / "one.png", 90).parent)
+    (tmp_path / "disk").rename(tmp_path / "unplugged")
+    with caplog.at_level("INFO", "bitseek.server"):
+        client.post("/api/update", headers=bearer)
+        finished(client, lambda: "not there" in client.get("/api/progress").json()["what"])
+    assert "/" not in client.get("/api/progress").json()["what"]
+    (record,) = [record for record in caplog.records if record.message == "folder not there"]
+    assert str(tmp_path / "disk") in record.fields["reason"] and client.get("/api/health").json()["items"] == 25
+
+
 def test_an_update_that_fails_is_told_without_places(client, folder, photos, bearer, monkeypatch):
     def fail(self, *args, **options):
         raise OSError(28, "No space left on device", str(folder))
@@ -130,7 +141,7 @@ def test_the_update_of_another_process_is_picked_up(client, folder, photos, hash
     draw(photos / "cats" / "later.png", 55)
     with Collection.open(folder) as other:
         other.update(hasher=hasher)
-    finished(client, lambda: client.get("/api/health").json()["items"] == 25, seconds=20)
+    finished(client, lambda: client.get("/api/health").json()["items"] == 25)
     result = client.post("/api/search?k=1", files={"image": (photos / "cats" / "later.png").read_bytes()}).json()
     assert result["hits"][0]["item"]["name"] == "cats/later.png" and result["hits"][0]["distance"] == 0
 
@@ -166,6 +177,7 @@ def test_searches_go_on_while_items_come_and_go(client, photos, settings, bearer
         (photos / "dogs" / "01.png").unlink()
         updated = client.post("/api/update", headers=bearer)
         finished(client, lambda: client.get("/api/health").json()["items"] == 24 + 3 - 1)
+        finished(client, lambda: wrong or count[0] > 20)
     finally:
         stop.set()
         for thread in threads:

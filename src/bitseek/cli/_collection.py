@@ -91,12 +91,12 @@ def index(
                 f"stopped; {len(opened)} images are indexed and can be found, and the same command goes on from there"
             ) from None
         items = len(opened)
-    note_unreadable(list(done.unreadable.values()))
     show(
         {"collection": name, "items": items, **done._asdict()},
         f"{name}: {in_words(items, done, 'encoded' if codes is None else 'imported')}",
         json,
     )
+    note_left_out(done)
 
 
 def search(
@@ -213,6 +213,19 @@ def item_of(opened: "Collection", name: str) -> "Item":
     raise BitseekError(
         f"{name or 'nothing'} is no item of {opened.folder}: give the path of an indexed image, or a number"
     )
+
+
+def note_left_out(done: "Update") -> None:
+    """Say what an update has left as it was, and what of a labels.csv it could not use.
+
+    Raises:
+        BitseekError: folders of the collection are not there; it is told after all else.
+    """
+    note_unreadable(list(done.unreadable.values()))
+    for sentence in done.unmatched.values():
+        note(sentence)
+    if done.missing:
+        raise BitseekError(f"all else is up to date, but {'; and '.join(done.missing.values())}")
 
 
 def in_words(items: int, done: "Update", new: str = "encoded") -> str:

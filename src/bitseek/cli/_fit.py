@@ -24,13 +24,13 @@ def fitted_to(
     Raises:
         BitseekError: no images, no labels to learn from, or no weights for the backbone.
     """
-    from bitseek.collection import labels_below
+    from bitseek.collection import FolderLabels
     from bitseek.images import find_images
 
     files = find_images(folder)
     if not files:
         raise BitseekError(f"there are no images in {folder}")
-    label = labels_below(os.fsencode(folder))
+    label = FolderLabels(os.fsencode(folder))
     labels = [label(os.fsencode(file.relative_to(folder).as_posix())) for file in files]
     classes = {each for each in labels if each is not None}
     if method is not None and len(classes) < 2:

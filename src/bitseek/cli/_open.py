@@ -7,21 +7,23 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from bitseek.cli._arguments import COMPUTE, NETWORK, Compute, Flag, Json, Network
-from bitseek.cli._collection import in_words, loader
-from bitseek.cli._console import note, note_unreadable, show, updating
+from bitseek.cli._collection import in_words, loader, note_left_out
+from bitseek.cli._console import note, show, updating
 from bitseek.cli._fit import fitted_to
+from bitseek.cli._made_with import check, record
 from bitseek.errors import BitseekError
 
 if TYPE_CHECKING:
     from bitseek.collection import Progress
 
-BACKBONE = "mobilenetv2_100"
+BACKBONE, BITS = "mobilenetv2_100", 64
 HIDDEN = ".bitseek"
 SUPERVISED = "orthohash"
 PORT = 8765
@@ -32,16 +34,16 @@ Method = Annotated[
 
 
 def open_folder(
-    folder: Path,
+    folder: str,
     /,
     *,
     model: str | None = None,
     backbone: str | None = None,
     network: Network = NETWORK,
     bits: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     supervised: Method = None,
-    collection: Path | None = None,
+    collection: str | None = None,
     features: Flag = False,
     port: int | None = None,
     browser: bool = True,
@@ -55,6 +57,8 @@ def open_folder(
     are new or changed are encoded. Nothing is uploaded, and no image is touched; what bitseek keeps is in the hidden
     folder FOLDER/.bitseek, or in --collection DIR. Ctrl-C ends it; what is done is kept.
 
+    A collection that is there keeps its model: the same options open it again, and others are refused.
+
     Example: `bitseek open ~/Pictures`, or without a network `bitseek open ~/Pictures --weights FILE`
 
     Args:
@@ -63,7 +67,7 @@ def open_folder(
         backbone: the pretrained network, by default mobilenetv2_100 (14 MB, quick without a GPU); see
             `bitseek backbones`.
         bits: length of the codes; 64 by default.
-        seed: of the sample and of the fit.
+        seed: of the sample and of the fit; 0 by default.
         supervised: train the head on the labels (those of labels.csv, or the sub-folders); by default with orthohash.
             The collection is then a second one, in FOLDER/.bitseek-METHOD.
         collection: folder of the collection.
@@ -73,42 +77,91 @@ def open_folder(
     """
     from bitseek.collection import Collection
 
+    source, own = _in_folders(folder, collection)
     method = None if supervised is None else supervised[0] if supervised else SUPERVISED
-    if method is not None and model is not None:
-        raise BitseekError("--model is a hasher that is trained already, so --supervised has nothing to train")
-    is_collection = Collection.exists(folder)
-    if not is_collection and not folder.is_dir():
-        raise BitseekError(f"there is no folder {folder}")
-    place = folder if is_collection else collection or folder / (HIDDEN if method is None else f"{HIDDEN}-{method}")
-    for_new = {
-        "--model": model is not None,
-        "--bits": bits is not None,
-        "--backbone": backbone is not None,
-        "--seed": seed != 0,
-        "--features": features,
-        "--weights": network.weights != NETWORK.weights,
-        "--size": network.size is not None,
-        "--backbone-set": bool(network.backbone_set),
-    }
+    options = _options(model, method, bits, backbone, seed, network, features)
+    is_collection = Collection.exists(source)
+    if not is_collection and not source.is_dir():
+        raise BitseekError(f"there is no folder {source}")
+    place = source if is_collection else own or source / (HIDDEN if method is None else f"{HIDDEN}-{method}")
     hasher: Any = None
     facts: dict[str, Any] = {"collection": str(place)}
     if Collection.exists(place):
-        if is_collection and method is not None:
-            raise BitseekError(f"{place} has its model already; --supervised takes a folder of images")
-        if given := [name for name, is_given in for_new.items() if is_given]:
-            note(f"{place} keeps the model that it was made with; {', '.join(given)} is for a new collection")
+        if is_collection and own is not None:
+            raise BitseekError(f"{place} is a collection itself, so there is no use for --collection; leave it out")
+        check(place, options)
     else:
-        with _new(place, folder):
+        with _new(place, source):
             if model is not None:
                 hasher = loader(model, compute)()
             else:
-                fitted = fitted_to(folder, backbone or BACKBONE, network, bits or 64, seed, method, compute)
+                usual: dict[str, Any] = {"--bits": BITS, "--backbone": BACKBONE, "--seed": 0}
+                options = usual | options
+                fitted = fitted_to(
+                    source, options["--backbone"], network, options["--bits"], options["--seed"], method, compute
+                )
                 hasher = fitted.hasher
                 facts |= {"method": fitted.method, "candidates": [each._asdict() for each in fitted.candidates]}
             Collection.create(place, hasher=hasher, features=features).close()
-            note(f"what bitseek keeps of {folder} is in {place}; delete that folder to forget it")
-    work = Work(place, None if is_collection else [folder], hasher, compute)
+            record(place, options)
+            note(f"what bitseek keeps of {source} is in {place}; delete that folder to forget it")
+    work = Work(place, None if is_collection else [source], hasher, compute)
     _serve(work, port, browser, facts, json)
+
+
+def _options(
+    model: str | None,
+    method: str | None,
+    bits: int | None,
+    backbone: str | None,
+    seed: int | None,
+    network: Network,
+    features: bool,
+) -> dict[str, Any]:
+    """What was given of how a new collection is made, by the names of the options.
+
+    Raises:
+        BitseekError: a model, and how to train one.
+    """
+    given: dict[str, Any] = {
+        "--supervised": method,
+        "--bits": bits,
+        "--backbone": backbone,
+        "--seed": seed,
+        "--weights": None if network.weights == NETWORK.weights else _whole(network.weights),
+        "--size": network.size,
+        "--backbone-set": list(network.backbone_set) or None,
+    }
+    training = {name: value for name, value in given.items() if value is not None}
+    if model is not None and training:
+        raise BitseekError(
+            f"--model is a hasher that is trained already, so there is nothing to train, and {', '.join(training)} "
+            "would have no effect; leave out one or the other"
+        )
+    return training | ({} if model is None else {"--model": _whole(model)}) | ({"--features": True} if features else {})
+
+
+def _whole(name: str) -> str:
+    """The absolute path of what is there; another name as it is."""
+    return os.path.realpath(name) if os.path.exists(name) else name  # noqa: PTH110
+
+
+def _in_folders(folder: str, collection: str | None) -> tuple[Path, Path | None]:
+    """The images, or their collection, and the folder for a new one; both on this machine.
+
+    Raises:
+        BitseekError: one of them is the address of an engine.
+    """
+    from bitseek.engines import is_address, without_password
+
+    for given in (folder, collection or ""):
+        if is_address(given):
+            name = without_password(given)
+            raise BitseekError(
+                f"open keeps its collection in a folder, and {name} is an address: write to it by bitseek index "
+                f"'{name}' FOLDER --model RUN, and show it by bitseek serve '{name}'"
+            )
+    return Path(folder), None if collection is None else Path(collection)
 
 
 @contextmanager
@@ -168,10 +221,11 @@ class Work(threading.Thread):
                         if self._halt.is_set():
                             raise KeyboardInterrupt
 
-                    done = opened.update(self.folders, hasher=self.hasher, threads=self.compute.threads, progress=step)
+                    hasher = self.hasher or partial(opened.encoder, self.compute.device, self.compute.threads)
+                    done = opened.update(self.folders, hasher=hasher, threads=self.compute.threads, progress=step)
                 self.hasher = None
-                note_unreadable(list(done.unreadable.values()))
                 note(f"{self.place}: {in_words(len(opened), done)}")
+                note_left_out(done)
         except KeyboardInterrupt:
             self.stopped = True
         except BitseekError as error:

@@ -17,8 +17,8 @@ from bitseek.collection._encoder import at_length as at_length
 from bitseek.collection._group_files import write_groups as write_groups
 from bitseek.collection._groups import Groups as Groups
 from bitseek.collection._item import Item as Item
+from bitseek.collection._labels import FolderLabels as FolderLabels
 from bitseek.collection._labels import as_label as as_label
-from bitseek.collection._labels import labels_below as labels_below
 from bitseek.collection._lock import Progress as Progress
 from bitseek.collection._mirror import IgnoredRow as IgnoredRow
 from bitseek.collection._mirror import Mirror as Mirror

@@ -132,7 +132,8 @@ class Collection(Contents):
 
         Args:
             folders: images, and folders of images (see `bitseek.images.find_images`), which are remembered; None for
-                all that were ever given.
+                all that were ever given, as far as they are there: of the others the items stay, and `Update.missing`
+                names them.
             hasher: that of the collection, or what loads it; if not given, the copy in the collection is loaded.
             threads: how many read and decode; by default one a processor, 8 at most.
             progress: called with the progress while it works.
@@ -225,7 +226,7 @@ class Collection(Contents):
                 size, batches = source.size, source.batches
             one = stack.enter_context(self._writing(wait))
             added = _import.add_codes(one, batches, root, progress, size)
-        return Update(added, 0, 0, 0, {})
+        return Update(added, 0, 0, 0, {}, {}, {})
 
     def verify(self, repair: bool = True, *, hasher: AnyEncoder | None = None, wait: float = 0.0) -> Verification:
         """Check all that was written against its checksums, and repair what can be repaired.

@@ -6,6 +6,7 @@ Both sides are sets of rows, so SQLite compares them, in temporary tables: the m
     wanted   those that must be looked at: new ones, other stamps, other labels; with the id of their item
     missing  ids of the items whose file is gone
     closed   what cannot be looked at: a path, and all below it, is as it was
+    listed   what a labels.csv names
 """
 
 import os
@@ -18,15 +19,16 @@ from typing import NamedTuple
 import PIL
 
 from bitseek.collection._connections import transaction
-from bitseek.collection._labels import labels_below
+from bitseek.collection._labels import FolderLabels
 from bitseek.collection._roots import Root, Scope
-from bitseek.images import IMAGE_EXTENSIONS, stamp, walk
+from bitseek.images import IMAGE_EXTENSIONS, printable, stamp, walk
 
 _PAGE = 1000
 
 _TABLES = """
 DROP TABLE IF EXISTS temp.scope; DROP TABLE IF EXISTS temp.found; DROP TABLE IF EXISTS temp.wanted;
 DROP TABLE IF EXISTS temp.missing; DROP TABLE IF EXISTS temp.reused; DROP TABLE IF EXISTS temp.closed;
+DROP TABLE IF EXISTS temp.listed;
 CREATE TEMP TABLE scope (root INTEGER, low BLOB, high BLOB);
 CREATE TEMP TABLE found (
     root INTEGER, path BLOB, size INTEGER, mtime_ns INTEGER, label TEXT, PRIMARY KEY (root, path)
@@ -37,6 +39,7 @@ CREATE TEMP TABLE wanted (
 CREATE TEMP TABLE missing (id INTEGER PRIMARY KEY);
 CREATE TEMP TABLE reused (id INTEGER PRIMARY KEY);
 CREATE TEMP TABLE closed (root INTEGER, low BLOB, high BLOB);
+CREATE TEMP TABLE listed (root INTEGER, path BLOB, PRIMARY KEY (root, path)) WITHOUT ROWID;
 """
 
 _FOUND = "INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?, ?)"
@@ -70,6 +73,13 @@ _UNIGNORED = f"""
 DELETE FROM ignored WHERE EXISTS (SELECT 1 FROM scope s WHERE ignored.root = s.root AND path >= s.low AND path < s.high)
 AND NOT EXISTS (SELECT 1 FROM found f WHERE f.root = ignored.root AND f.path = ignored.path)
 AND NOT {_CLOSED.format("ignored")}
+"""
+
+_UNNAMED = f"""
+SELECT l.root, count(*), min(l.path) FROM scope s CROSS JOIN listed l
+ON l.root = s.root AND l.path >= s.low AND l.path < s.high
+WHERE NOT EXISTS (SELECT 1 FROM found f WHERE f.root = l.root AND f.path = l.path) AND NOT {_CLOSED.format("l")}
+GROUP BY l.root
 """
 
 _LEFT_OUT = "found f JOIN ignored g USING (root, path) WHERE f.size = g.size AND f.mtime_ns = g.mtime_ns"
@@ -125,6 +135,7 @@ class Comparison:
         found: number of files that are there.
         wanted: number of those that must be looked at.
         left_out: number of those that are known to be unreadable, or were removed by the user, and did not change.
+        unmatched: each labels.csv that names what is not found, by its absolute path, with how much that is.
 
     Raises:
         BitseekError: a folder that is looked at cannot be read, or a labels.csv cannot be used.
@@ -133,10 +144,7 @@ class Comparison:
     def __init__(self, connection: sqlite3.Connection, scopes: list[Scope], tell: Callable[[int], None]) -> None:
         self._connection, self._tell = connection, tell
         self._roots = {scope.root.id: scope.root for scope in scopes}
-        self._labels = {
-            id: labels_below(root.folder) if root.kind == "folder" else (lambda path: None)
-            for id, root in self._roots.items()
-        }
+        self._labels = {id: FolderLabels(root.folder) for id, root in self._roots.items() if root.kind == "folder"}
         self._closed: dict[str, str] = {}
         connection.executescript(_TABLES)
         connection.execute("BEGIN")  # of temporary tables alone, so nobody waits for it
@@ -147,6 +155,7 @@ class Comparison:
                 self._find_unlisted(connection.execute(_UNLISTED.format(table=table, alive=alive)).fetchall())
             connection.execute(_WANTED)
             connection.execute(_MISSING)
+            self.unmatched = self._find_unmatched()
         finally:
             connection.execute("COMMIT")
         self.found, self.wanted, self.left_out = (
@@ -233,11 +242,25 @@ class Comparison:
     def _rows(
         self, root: Root, files: Iterable[tuple[bytes, os.stat_result]]
     ) -> Iterator[tuple[int, bytes, int, int, str | None]]:
-        label = self._labels[root.id]
+        label = self._labels.get(root.id)
         for number, (path, status) in enumerate(files):
             if number % _PAGE == 0:
                 self._tell(number)
-            yield root.id, path, *stamp(status), label(path)
+            yield root.id, path, *stamp(status), None if label is None else label(path)
+
+    def _find_unmatched(self) -> dict[str, str]:
+        """How many paths each labels.csv gives a label that no image has, as far as was looked."""
+        for root, labels in self._labels.items():
+            paths = ((root, path) for path in labels.listed)
+            self._connection.executemany("INSERT INTO listed VALUES (?, ?)", paths)
+        found = {}
+        for root, count, first in self._connection.execute(_UNNAMED):
+            labels = self._labels[root]
+            found[str(labels.file)] = (
+                f"{count} of the {len(labels.listed)} paths in {printable(labels.file)} name no image, the first is "
+                f"{printable(first)!r}; a path is relative to the folder of that file, with slashes"
+            )
+        return found
 
 
 _LAST = b"\xff" * 5000

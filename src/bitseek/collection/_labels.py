@@ -7,7 +7,6 @@ ignored. A label is one text, also `a;b`. Letters that cannot be printed are esc
 import csv
 import os
 import posixpath
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,23 +17,32 @@ from bitseek.images import printable
 NAME = "labels.csv"
 
 
-def labels_below(folder: bytes) -> Callable[[bytes], str | None]:
-    """What gives the label of each file below a folder, by its path relative to it.
+class FolderLabels:
+    """Gives the label of each file below a folder, by its path relative to it.
+
+    Args:
+        folder: absolute.
+
+    Attributes:
+        file: the labels.csv, which need not be there.
+        listed: labels by path, as it says.
 
     Raises:
         DataError: there is a labels.csv that cannot be used.
     """
-    listed = _listed(Path(os.fsdecode(folder), NAME))
-    name = cache(printable)
 
-    def label(path: bytes) -> str | None:
-        given = listed.get(path)
+    def __init__(self, folder: bytes) -> None:
+        self.file = Path(os.fsdecode(folder), NAME)
+        self.listed = _listed(self.file)
+        self._name = cache(printable)
+
+    def __call__(self, path: bytes) -> str | None:
+        """The label of a file; None if it has none."""
+        given = self.listed.get(path)
         if given is not None:
             return given or None
         first, slash, _ = path.partition(b"/")
-        return name(first) if slash else None
-
-    return label
+        return self._name(first) if slash else None
 
 
 def _listed(file: Path) -> dict[bytes, str]:

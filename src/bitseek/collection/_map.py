@@ -16,6 +16,7 @@ from bitseek._files import read_npz, write_npz
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError
 from bitseek.index import HammingIndex
+from bitseek.kernels.umap import load_umap
 
 MapKind = Literal["umap", "pca"]
 
@@ -163,9 +164,7 @@ def _umap(codes: Codes, start: np.ndarray, seed: int, threads: int | None) -> Fl
     with warnings.catch_warnings():  # that there is no TensorFlow, and neither the transform nor its inverse
         warnings.simplefilter("ignore", ImportWarning)
         warnings.simplefilter("ignore", UserWarning)
-        from umap import UMAP
-
-        model = UMAP(
+        model = load_umap()(
             n_neighbors=near,
             metric="hamming",
             init=start,

@@ -8,6 +8,7 @@ part of it, and a parent takes up what the others hold below it.
 """
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -101,14 +102,17 @@ def record(connection: sqlite3.Connection, collection: Path, root: Root) -> None
 
 def scopes_of(
     connection: sqlite3.Connection, collection: Path, paths: Iterable[FilePath] | FilePath | None
-) -> list[Scope]:
+) -> tuple[list[Scope], dict[str, str]]:
     """What an update of some files and folders, or of all roots, has to look at; new roots are written down.
 
     To be called in a transaction.
 
+    Returns:
+        the scopes; and, of all roots, those that are not there, by their absolute paths, with what to do.
+
     Raises:
         ImageError: a path is not there, and never was.
-        RunError: a root is not there any more, or there is nothing to update.
+        RunError: a root that was asked for is not there any more, or none of all, or there is nothing to update.
     """
     roots = roots_of(connection, collection)
     if paths is None:
@@ -127,10 +131,17 @@ def scopes_of(
             else scope._replace(root=merged[scope.root.id])
             for scope in scopes
         ]
+    missing: dict[str, str] = {}
     for scope in scopes:
-        _check_there(connection, scope)
-        record(connection, collection, scope.root)
-    return _without_parts(scopes)
+        try:
+            _check_there(connection, scope)
+        except RunError as error:
+            if paths is not None or len(missing) + 1 == len(scopes):
+                raise
+            missing[os.fsdecode(scope.root.folder)] = str(error)
+        else:
+            record(connection, collection, scope.root)
+    return _without_parts([scope for scope in scopes if os.fsdecode(scope.root.folder) not in missing]), missing
 
 
 def _scope(connection: sqlite3.Connection, collection: Path, path: bytes) -> Scope:
@@ -249,7 +260,7 @@ def _check_there(connection: sqlite3.Connection, scope: Scope) -> None:
     """Refuse a root that is gone, or is an empty folder in the place of what was there, as of a disk that is out."""
     root, name = scope.root, printable(scope.root.folder)
     if not root.there:
-        raise RunError(f"the folder {name} is not there; if it is on another disk, put that in. {_FORGET}")
+        raise RunError(f"the folder {name} is not there; if it is on another disk, put that in. {_forget(root)}")
     _check_place(connection, root)
     if root.kind == "folder" and not scope.part:
         try:
@@ -260,11 +271,17 @@ def _check_there(connection: sqlite3.Connection, scope: Scope) -> None:
         if empty and (items := _lost(connection, root)):
             raise RunError(
                 f"the folder {name} is empty, but {items} images of the collection were in it; if it is on another "
-                f"disk, put that in. {_FORGET}"
+                f"disk, put that in. {_forget(root)}"
             )
 
 
-_FORGET = "if its images are gone for good, say so: collection.forget(folder)"
+def _forget(root: Root) -> str:
+    """What to do where the images of a folder are gone for good."""
+    name = printable(root.folder)
+    return (
+        f"If its images are gone for good, say so: bitseek remove COLLECTION {shlex.quote(name)}, or in Python "
+        f"collection.forget({name!r})"
+    )
 
 
 def _check_place(connection: sqlite3.Connection, root: Root) -> None:
@@ -277,8 +294,7 @@ def _check_place(connection: sqlite3.Connection, root: Root) -> None:
         here, before = printable(root.folder), printable(absolute)
         raise RunError(
             f"none of the {items} images that were in {before} is in {here}, where they should be now by the place of "
-            f"the collection; move the collection back, or put the images into one of the two folders. If they are "
-            f"gone for good, say so: collection.forget({here!r}), or bitseek remove COLLECTION {here}"
+            f"the collection; move the collection back, or put the images into one of the two folders. {_forget(root)}"
         )
 
 

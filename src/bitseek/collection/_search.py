@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from bitseek.codes import Codes
-from bitseek.collection._encoder import AnyEncoder, Encoder, Model
+from bitseek.collection._encoder import AnyEncoder, Encoder, Model, logits_and_features
 from bitseek.collection._item import Item
 from bitseek.collection._published import Published, Search
 from bitseek.collection._writer import features_of
@@ -97,13 +97,15 @@ def queries_of(
         encoder = model.given(hasher)
         places = np.array([i for i, _ in wanted])
         squares, order = _squares([one for _, one in wanted], encoder)
-        values = np.concatenate([np.zeros((0, bits), np.float32), *(encoder.logits_of(part) for part in squares)])
+        if features is None:
+            values = np.concatenate([encoder.logits_of(part) for part in squares])
+        else:
+            both = [logits_and_features(encoder, part) for part in squares]
+            values, rows = (np.concatenate(parts) for parts in zip(*both, strict=True))
+            features[places[order]] = features_of(rows)
         words[places[order]] = Codes.from_logits(values).words
         if logits is not None:
             logits[places[order]] = values
-        if features is not None:
-            rows = np.concatenate([encoder.features_of(part) for part in squares])
-            features[places[order]] = features_of(rows)
     return Queries(Codes(words, bits), logits, features)
 
 

@@ -40,6 +40,9 @@ class Update(NamedTuple):
         removed: number of items that were taken out, because their file is gone or cannot be decoded any more.
         unreadable: reason for each image that is there but not in the collection, by its absolute path; and for each
             folder that cannot be read, whose items stay as they are.
+        missing: what to do about each folder of the collection that is not there, by its absolute path; its items stay
+            as they are.
+        unmatched: how many paths name no image, of each labels.csv where some do not, by its absolute path.
     """
 
     added: int
@@ -47,6 +50,8 @@ class Update(NamedTuple):
     unchanged: int
     removed: int
     unreadable: dict[str, str]
+    missing: dict[str, str]
+    unmatched: dict[str, str]
 
 
 class _Known(NamedTuple):
@@ -105,7 +110,7 @@ class Updater:
         writer = self._writer
         with transaction(writer.connection):
             retry_what_another_pillow_refused(writer.connection)
-            scopes = scopes_of(writer.connection, writer.folder, paths)
+            scopes, missing = scopes_of(writer.connection, writer.folder, paths)
         self._comparison = Comparison(
             writer.connection, scopes, lambda found: self._tell(Progress(0, found, 0.0, None, "finding"))
         )
@@ -126,6 +131,8 @@ class Updater:
             unchanged=comparison.found - comparison.wanted - comparison.left_out + self._unchanged,
             removed=removed - moved,
             unreadable=self._messages | comparison.still_unreadable(),
+            missing=missing,
+            unmatched=comparison.unmatched,
         )
 
     def _encode_all(self) -> None:

@@ -13,6 +13,7 @@
     merge      bringing sorted codes together, which is how those that memory cannot hold are sorted
     lookup     real-valued queries against codes, through tables of bytes
     histogram  histograms of distance and relevance, for the metrics
+    umap       UMAP of umap-learn, with its compiled loops kept on disk
 
 This package imports none of them, and all but `layout`, `threads`, `plain` and `loading` import numba, which takes half
 a second: whoever must start quickly imports them in the function that needs them.

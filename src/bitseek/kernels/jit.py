@@ -26,7 +26,8 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,14 +68,29 @@ def _compiled(function: Function, **options: bool) -> Function:
     if not COMPILED:
         return function
     bare: Any = inspect.unwrap(function)  # without the shape checks that a test run puts around every function
-    users = numba.config.CACHE_DIR
     cached = bool(_CACHE) and Path(bare.__code__.co_filename).is_file()
-    try:
-        numba.config.CACHE_DIR = _CACHE  # read by numba when it decorates, so for this function only
+    with _own_cache():
         compiled: Function = numba.njit(nogil=True, cache=cached, error_model="numpy", **options)(bare)
+    return compiled
+
+
+def keep(*kernels: Any) -> None:
+    """Keep on disk what kernels of another package are compiled to, where that package leaves it to every process."""
+    if COMPILED and _CACHE:
+        with _own_cache():
+            for kernel in kernels:
+                kernel.enable_caching()
+
+
+@contextmanager
+def _own_cache() -> Iterator[None]:
+    """Numba reads where its cache is when it decorates, so for that moment only it is ours."""
+    users = numba.config.CACHE_DIR
+    try:
+        numba.config.CACHE_DIR = _CACHE
+        yield
     finally:
         numba.config.CACHE_DIR = users
-    return compiled
 
 
 def _cache_folder() -> str:

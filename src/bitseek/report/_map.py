@@ -11,6 +11,7 @@ from bitseek.codes import Codes
 from bitseek.errors import BitseekError, MissingExtra
 from bitseek.evaluation import Report
 from bitseek.images import printable
+from bitseek.kernels.umap import load_umap
 from bitseek.report._pictures import CELL, sheet, thumbnails
 
 MapKind = Literal["tsne", "umap"]
@@ -132,10 +133,10 @@ def _tsne(codes: Codes, start: np.ndarray, seed: int) -> np.ndarray:
 
 def _umap(codes: Codes, start: np.ndarray, seed: int) -> np.ndarray:
     try:
-        from umap import UMAP
+        umap = load_umap()
     except ImportError as error:
         raise MissingExtra("umap-learn", "plots") from error
-    model = UMAP(n_neighbors=min(15, len(codes) - 1), metric="hamming", init=start, random_state=seed, n_jobs=1)
+    model = umap(n_neighbors=min(15, len(codes) - 1), metric="hamming", init=start, random_state=seed, n_jobs=1)
     with warnings.catch_warnings():  # that the inverse transform is not available
         warnings.filterwarnings("ignore", "gradient function is not yet implemented", UserWarning)
         return np.asarray(model.fit_transform(codes.to_bits().astype(np.float32)))

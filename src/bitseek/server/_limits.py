@@ -26,11 +26,12 @@ class Rates:
     Args:
         rate: tokens a second; None lets everything pass.
         clock: seconds that only grow.
+        workers: processes that share the rate; each lets the same part of it pass, as they share connections.
     """
 
-    def __init__(self, rate: float | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate = rate
-        self._burst = 0.0 if rate is None else max(rate * _BURST_SECONDS, *COSTS.values())
+    def __init__(self, rate: float | None, clock: Callable[[], float] = time.monotonic, *, workers: int = 1) -> None:
+        self._rate = None if rate is None else rate / workers
+        self._burst = 0.0 if self._rate is None else max(self._rate * _BURST_SECONDS, *COSTS.values())
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 

@@ -53,7 +53,7 @@ class Service:
         self.collection = collection
         self.settings = settings
         self.metrics = metrics
-        self.rates = Rates(settings.rate)
+        self.rates = Rates(settings.rate, workers=settings.workers)
         self.uploads = Budget(max(_UPLOADS_AT_ONCE * settings.max_bytes, 64 * 2**20))
         processors = min(4, os.cpu_count() or 1)
         self.decoders = Threads("decode", threads=processors, waiting=64, timeout=settings.timeout)

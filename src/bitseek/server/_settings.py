@@ -34,7 +34,7 @@ class Settings(Value):
     timeout: PositiveFloat = 20.0
     """Seconds that one request may take: its head, its body, its decoding and its search, each."""
     rate: PositiveFloat | None = 1000.0
-    """Requests a second that one client may make, in each worker; an upload counts as ten. None: any number."""
+    """Requests a second that one client may make, of all workers; an upload counts as ten. None: any number."""
     allowed_hosts: tuple[str, ...] = ()
     """Names, besides `localhost` and the address itself, by which browsers may call the service; `*` allows all."""
     log_requests: bool = False

@@ -114,6 +114,9 @@ class Writer:
             log("update failed", error=error)
         else:
             log("update ends", result=str(update)[:500])
+            for sentence in update.missing.values():
+                self.failure = "a folder of the collection is not there; the log of the service says which"
+                log("folder not there", reason=sentence)
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:

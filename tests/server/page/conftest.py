@@ -113,7 +113,7 @@ class Watched:
             "addEventListener('securitypolicyviolation', (event) => console.error('CSP', event.violatedDirective))"
         )
         self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(60_000)
         self.page.on("console", self._heard)
         self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
         self.page.on("dialog", lambda dialog: (self.wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
@@ -138,7 +138,7 @@ class Watched:
     def ready(self):
         self.page.wait_for_selector("#view:not([aria-busy])", state="attached")
 
-    def until(self, expression, seconds=15):
+    def until(self, expression, seconds=60):
         """Wait until JavaScript gives something true. (Playwright's own waiting evaluates text, which is forbidden.)"""
         deadline = time.monotonic() + seconds
         while not self.page.evaluate(expression):
