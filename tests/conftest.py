@@ -1,19 +1,26 @@
-"""What several tests need: the real data, where they are."""
+"""What several tests need: the same examples on every machine, and the real data, where they are."""
 
 import getpass
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
 import pytest
+from filelock import FileLock
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+
+# The same examples each time, however slow the machine is; `--hypothesis-profile=default` draws others.
+settings.register_profile("certain", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("certain")
+# Numbers that stand in the modules that happen to be imported are no examples: they depend on the tests before.
+providers._get_local_constants = lambda: providers._local_constants
 
 
 @pytest.fixture(scope="session")
@@ -41,32 +48,19 @@ def real_data_root(request: pytest.FixtureRequest) -> Path:
     target = Path(tempfile.gettempdir()) / f"bitseek-test-data-{getpass.getuser()}"
     if (target / "complete").is_file():
         return target
-    lock = target.with_suffix(".lock")  # only one process unpacks, the others wait for it
-    deadline = time.monotonic() + 300
-    while True:
-        try:
-            lock.mkdir()
-            break
-        except FileExistsError:
-            if (target / "complete").is_file():
-                return target
-            if time.monotonic() > deadline:
-                shutil.rmtree(lock, ignore_errors=True)  # its owner was killed
-            time.sleep(0.2)
-    try:
+    with FileLock(f"{target}.one"):  # only one process unpacks, the others wait for it
         if not (target / "complete").is_file():
             subprocess.run(
                 [sys.executable, str(shared_data / "unpack.py"), str(target)], check=True, stdout=subprocess.DEVNULL
             )
             (target / "complete").touch()
-    finally:
-        shutil.rmtree(lock, ignore_errors=True)
     return target
 
 
 @pytest.fixture
 def unchecked() -> Iterator[None]:
     """No run-time type checks, which would stop odd input before the function that must refuse it."""
+    before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+    jaxtyping.config.update("jaxtyping_disable", before)

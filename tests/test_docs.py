@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -87,12 +88,16 @@ def place(tmp_path):
 
 
 class Reader:
-    """Somebody who does what a page says, block after block, in a folder of their own."""
+    """Somebody who does what a page says, block after block, in a folder of their own.
+
+    What Python runs, and what serves, starts as it does for every user; the other commands start warm.
+    """
 
     def __init__(self, place: Path, port: int) -> None:
         self.place, self.port = place, port
         self.services: list[subprocess.Popen[bytes]] = []
-        paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        self.programs = Path(sys.executable).parent
+        paths = os.pathsep.join([warm.commands(), str(self.programs), os.environ["PATH"]])
         self.environment = {**os.environ, "PATH": paths, "HOME": str(place), "OMP_NUM_THREADS": "1"}
 
     def do(self, block: Block) -> None:
@@ -120,7 +125,8 @@ class Reader:
 
     def serve(self, command: list[str]) -> "subprocess.Popen[bytes]":
         """Start what serves until Ctrl-C, and wait until it shows all pictures and is at rest."""
-        process = subprocess.Popen(command, cwd=self.place, env=self.environment)
+        program, *arguments = command
+        process = subprocess.Popen([self.programs / program, *arguments], cwd=self.place, env=self.environment)
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.2)

@@ -3,13 +3,11 @@
 import json
 import os
 import random
-import signal
 import stat
-import subprocess
-import sys
 import threading
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from tests.kills import Program
 
 from bitseek._files import OwnedFiles, atomic, parse, read_json, read_npz, user_path, write_json, write_npz
 from bitseek.errors import BitseekError, ShapeError
@@ -142,28 +141,16 @@ class TestAtomic:
         assert not wrong and [path.name for path in tmp_path.iterdir()] == ["file"]
 
     def test_a_kill_while_writing_leaves_the_old_content_or_the_new(self, tmp_path):
-        program = f"""
-from bitseek._files import atomic
-for i in range(1 << 30):
-    with atomic({str(tmp_path / "file")!r}) as part:
-        part.write_text(str(i % 10) * 100_000)
-    if not i:
-        print("begun", flush=True)
-"""
-        for wait in (0.0, 0.003, 0.02):
-            killed(program, wait)
-            text = (tmp_path / "file").read_text()
-            assert len(text) == 100_000 and len(set(text)) == 1
-
-
-def killed(program: str, wait: float) -> None:
-    """Run a program, and kill it some time after it has said that it has begun."""
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
-    assert process.stdout.readline().strip() == b"begun"
-    time.sleep(wait)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+        """Before each step, and amid the write that follows it."""
+        file, new, found = tmp_path / "file", "new" * 30_000, []
+        code = f"with atomic(f'{{folder}}/file') as part: part.write_text({new!r})"
+        with Program("from bitseek._files import atomic", code) as program:
+            for step in range(program.steps(tmp_path)):
+                for room in (None, 1000):
+                    file.write_text("old")
+                    program.run(tmp_path, step, room)
+                    found.append(file.read_text())
+        assert set(found) == {"old", new}
 
 
 plain_arrays = st.one_of(
@@ -188,10 +175,10 @@ class TestNpz:
         with np.load(path, allow_pickle=False) as theirs:
             assert set(theirs.files) == set(contents), "it is NumPy's own form"
 
-    def test_equal_arrays_give_equal_bytes(self, tmp_path):
-        for name in ("one", "two"):
+    def test_equal_arrays_give_equal_bytes(self, tmp_path, monkeypatch):
+        for name, now in (("one", 1e9), ("two", 1.5e9)):
+            monkeypatch.setattr(time, "time", lambda now=now: now)
             write_npz(tmp_path / name, a=np.arange(5), b=3)
-            time.sleep(0.01)
         assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
     def test_objects_are_neither_written_nor_read(self, tmp_path):
@@ -432,29 +419,32 @@ class TestOwnedFiles:
             OwnedFiles(tmp_path / "file" / "inside", "files.json").add(["a"])
 
     def test_a_kill_leaves_nothing_unknown(self, tmp_path):
-        """A process writes and removes files until it is killed; cleaning up then leaves the user's files only."""
+        """A process that writes and removes files is killed before each step; then only the user's are left."""
         mine = {"mine-1": "1", "sub/mine-2": "2"}
         for name, text in mine.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(text)
-        program = f"""
-from bitseek._files import OwnedFiles, atomic
-owned = OwnedFiles({str(tmp_path)!r}, "files.json")
-for i in range(1 << 30):
-    names = [f"file-{{i}}", f"sub/file-{{i}}", f"sub-{{i}}/file"]
+        program = """
+owned = OwnedFiles(folder, "files.json")
+for i in range(2):
+    names = [f"file-{i}", f"sub/file-{i}", f"sub-{i}/file"]
     owned.add(names)
     for name in names:
         (owned.folder / name).parent.mkdir(exist_ok=True)
         with atomic(owned.folder / name) as part:
             part.write_text("x" * 10_000)
-    if not i:
-        print("begun", flush=True)
     owned.remove(owned.names - set(names))
 """
-        for wait in (0.0, 0.004, 0.013, 0.03):
-            killed(program, wait)
-            owned = OwnedFiles(tmp_path, "files.json")
-            assert owned.names
-            owned.remove()
-            left = {path.relative_to(tmp_path).as_posix(): path for path in tmp_path.rglob("*") if path.is_file()}
-            assert {name: path.read_text() for name, path in left.items()} == mine
+        known = set()
+        with Program("from bitseek._files import OwnedFiles, atomic", program) as killable:
+            steps = killable.steps(tmp_path)
+            for step in range(steps):
+                OwnedFiles(tmp_path, "files.json").remove()
+                left = {path.relative_to(tmp_path).as_posix(): path for path in tmp_path.rglob("*") if path.is_file()}
+                assert {name: path.read_text() for name, path in left.items()} == mine
+                for folder in (tmp_path / "sub-0", tmp_path / "sub-1"):  # made by a process that wrote nothing in it
+                    with suppress(FileNotFoundError):
+                        folder.rmdir()
+                killable.kill(tmp_path, step)
+                known.add(len(OwnedFiles(tmp_path, "files.json").names))
+        assert known == {0, 3, 6}

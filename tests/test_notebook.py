@@ -4,10 +4,10 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.ipynb"))
 
@@ -36,7 +36,7 @@ def test_it_runs_in_an_empty_folder(path, tmp_path):
     assert shortened == 1
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", source], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
+        [warm.python(), "-c", source], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     mean, split, same = re.search(r"mAP (0\.\d+), .* split (\w{16})\n\['[0-9a-f]{8}'\] (True)", done.stdout).groups()

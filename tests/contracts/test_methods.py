@@ -286,10 +286,14 @@ class Killed(Exception):
     """As if the process had ended here."""
 
 
+@pytest.fixture(scope="module")
+def digits():
+    return bitseek.load_protocol("digits")
+
+
 @EACH
-def test_a_killed_training_resumes_to_the_same_codes(name, tmp_path):
+def test_a_killed_training_resumes_to_the_same_codes(name, digits, tmp_path):
     """A few steps on `digits`: trained whole; killed and resumed; saved and loaded. All give the same logits."""
-    digits = bitseek.load_protocol("digits")
     options = {
         "protocol": dataclasses.replace(digits, train=digits.train[::5], origin=None),
         "bits": BITS,

@@ -41,6 +41,18 @@ def connection():
     return psycopg.connect(_started().get_uri(), autocommit=True)
 
 
+def lets_in(user):
+    """Whether the server lets a user connect to the database of that name without the right password."""
+    import psycopg
+
+    host = str(_started().get_postmaster_info().socket_dir)
+    try:
+        psycopg.connect(host=host, user=user, dbname=user, password="wr0ng").close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 def data_folder():
     """Where the server keeps its files, among them the list of who may connect."""
     return Path(_started().pgdata)

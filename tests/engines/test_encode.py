@@ -2,25 +2,18 @@
 
 import json
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.collection.harness import png
 from tests.collection.projection import Projection
+from tests.kills import Program, some_of
 
 from bitseek.cli import main
 from bitseek.codes import Codes
 from bitseek.engines import Slice, connect, encode_shards, listed
 from bitseek.engines._shards import ShardFolder
 from bitseek.errors import BitseekError, CodeWidthError
-
-CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -94,57 +87,49 @@ def test_what_is_refused(images, tmp_path):
     assert {file.name: file.read_bytes() for file in (tmp_path / "s").iterdir()} == before
 
 
-KILLED = """
-import sys, time
+ENCODES = """
 from tests.collection.projection import Projection
 from bitseek.engines import Slice, encode_shards, listed
 
-class Slow(Projection):
-    def logits_of(self, squares):
-        time.sleep(0.003)
-        return super().logits_of(squares)
-
-print("ready", flush=True)
-encode_shards(Slow(), listed([sys.argv[1]]), sys.argv[2], Slice.all(30))
+def encode(images, folder):
+    for slice in Slice.all(6):
+        (done,) = encode_shards(Projection(), listed([images]), folder, [slice])
+        yield done.slice.number
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no signals that kill")
 def test_a_kill_at_any_moment_costs_one_shard(tmp_path):
-    """Killed at random moments: what was complete stays, and the end is as if nothing had been."""
-    for i in range(60):
-        (tmp_path / "images").mkdir(exist_ok=True)
+    """What was complete stays, and the end is as if nothing had been."""
+    (tmp_path / "images").mkdir()
+    for i in range(12):
         (tmp_path / "images" / f"{i:02d}.png").write_bytes(png(i))
-    (tmp_path / "s").mkdir()
-    (tmp_path / "s" / "mine.txt").write_text("mine")
-    rng, shards, complete = random.Random(0), ShardFolder(tmp_path / "s"), 0
-    for more in (1, 0, 2, 1, 0, 2):
-        arguments = [sys.executable, "-c", KILLED, str(tmp_path / "images"), str(tmp_path / "s")]
-        writer = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT)
-        assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
-        deadline = time.monotonic() + 60
-        while len(shards.slices) < complete + more and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(rng.uniform(0.0, 0.01))
-        writer.send_signal(signal.SIGKILL)
-        writer.communicate()
-        assert writer.returncode == -signal.SIGKILL
-        now = sum(map(shards.is_complete, Slice.all(30)))
-        assert now >= complete + more
-        complete = now
+    folder, whole = tmp_path / "s", Slice.all(6)
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    complete = 0
+    code = f"for number in encode({str(tmp_path / 'images')!r}, folder): print(number, flush=True)"
+    with Program(ENCODES, code) as program:
+        steps = program.steps(tmp_path / "elsewhere")
+        for number, step in enumerate(some_of(steps // 6, 12)):  # what is complete is skipped: a shard has no more
+            ended = program.run(folder, step, room=100 if number % 3 == 1 else None)
+            assert ended.killed
+            now = sum(map(ShardFolder(folder).is_complete, whole))
+            assert complete <= len(ended.said) <= now <= complete + 1
+            complete = now
+    assert 0 < complete < 6
     files, hasher = listed([tmp_path / "images"]), Projection()
-    done = encode_shards(hasher, files, tmp_path / "s", Slice.all(30))
-    assert sum(each.skipped for each in done) == complete and hasher.encoded == 60 - 2 * complete
-    engine = connect(tmp_path / "s")
-    assert engine.codes() == Projection().encode(files) and engine.path(59) == files[59]
+    done = encode_shards(hasher, files, folder, whole)
+    assert sum(each.skipped for each in done) == complete and hasher.encoded == 12 - 2 * complete
+    engine = connect(folder)
+    assert engine.codes() == Projection().encode(files) and engine.path(11) == files[11]
     owned = {"mine.txt"}
-    for each in Slice.all(30):
-        names = ShardFolder(tmp_path / "s")._arrays(each)._owned
+    for each in whole:
+        names = ShardFolder(folder)._arrays(each)._owned
         owned |= names.names | {names.manifest.name}
     # A part that a killed writer left goes when its shard is written again; complete ones leave none.
-    left = {file.name for file in (tmp_path / "s").iterdir()} - owned
+    left = {file.name for file in folder.iterdir()} - owned
     assert all(name.startswith(".") and name.endswith(".part") for name in left)
-    assert (tmp_path / "s" / "mine.txt").read_text() == "mine"
+    assert (folder / "mine.txt").read_text() == "mine"
 
 
 def run(capsys, *arguments):

@@ -98,10 +98,10 @@ def test_filters():
 def test_the_hnsw_index():
     """It is used where the address asks for it and nowhere else; its recall is measured, and follows the effort."""
     address = postgres.address()
-    database = Codes.from_bits(np.random.default_rng(0).random((3000, 64)) < 0.5)  # hard: no clusters
+    database = Codes.from_bits(np.random.default_rng(0).random((3000, 256)) < 0.5)  # hard: no clusters
     rng = np.random.default_rng(1)
-    queries = Codes.from_bits(database[rng.integers(0, 3000, 200)].to_bits() ^ (rng.random((200, 64)) < 1 / 16))
-    made = PostgresEngine.create(address, bits=64)
+    queries = Codes.from_bits(database[rng.integers(0, 3000, 200)].to_bits() ^ (rng.random((200, 256)) < 1 / 16))
+    made = PostgresEngine.create(address, bits=256)
     made.add(database)
     made.remove([5, 6])
     near = postgres.also(address, search="hnsw", effort=10)
@@ -113,12 +113,12 @@ def test_the_hnsw_index():
     assert isinstance(low, Recall) and (low.k, low.effort, low.queries) == (10, 10, 32)
     with open_collection(postgres.also(near, effort=400)) as opened:
         high = opened.recall
-    assert low.share < high.share <= 1 and high.effort == 400
+    assert low.share < high.share <= 1 and high.effort == 400  # 0.86 and 1; each index is another, by chance
 
     alive = np.ones(3001, bool)
     alive[[5, 6]] = False
     whole = Codes.concat([database, database[:1]])
-    check(made, whole, queries, alive, 10, 12)  # exact though there is an index
+    check(made, whole, queries, alive, 10, 20)  # exact though there is an index
     distances, ids = brute_force(whole, queries, alive)
     best = np.sort(distances, axis=1)[:, :10]
     found = asked(near, lambda engine: engine.nearest(queries, 10))
@@ -136,7 +136,7 @@ def test_the_hnsw_index():
         owner.execute("SET enable_seqscan = off")
         plans = [
             "\n".join(row[0] for row in owner.execute(f"EXPLAIN {_statement(address, order)}").fetchall())
-            for order in ("code <~> repeat('1', 64)::bit(64)", "(code <~> repeat('1', 64)::bit(64))::integer, id")
+            for order in ("code <~> repeat('1', 256)::bit(256)", "(code <~> repeat('1', 256)::bit(256))::integer, id")
         ]
     assert "by_code" in plans[0] and "by_code" not in plans[1]
     made.close()
@@ -168,9 +168,9 @@ def test_one_writer():
 
     thread = threading.Thread(target=hold)
     thread.start()
-    began.wait()
+    assert began.wait(120)
     with open_collection(address) as opened:
-        assert opened.remove([0], wait=20.0) == 1 and opened.progress() is None
+        assert opened.remove([0], wait=120.0) == 1 and opened.progress() is None
     thread.join()
     engine.close()
 
@@ -221,12 +221,10 @@ def guest():
         owner.execute(f'CREATE DATABASE "{name}"')
         access.write_text(f'local all "{name}" scram-sha-256\n{before}')
         owner.execute("SELECT pg_reload_conf()")
-        deadline = time.monotonic() + 20
-        while (
-            owner.execute("SELECT count(*) FROM pg_hba_file_rules WHERE auth_method = 'scram-sha-256'").fetchone()[0]
-            == 0
-        ):
+        deadline = time.monotonic() + 120
+        while postgres.lets_in(name):  # until the server has read it
             assert time.monotonic() < deadline
+            time.sleep(0.05)
         yield name
         access.write_text(before)
         owner.execute("SELECT pg_reload_conf()")

@@ -241,28 +241,31 @@ def test_readers_see_whole_updates(tmp_path, photos):
 
         thread = threading.Thread(target=look)
         thread.start()
-        made.update(hasher=Projection())
-        done.set()
-        thread.join()
+        try:
+            made.update(hasher=Projection())
+        finally:
+            done.set()
+            thread.join()
     assert {(generation, items) for generation, items, _ in seen} <= {(1, 20), (2, 320)}
     assert {found for *_, found in seen} <= {20, 320}
 
 
 KILLED = """
-import sys, time
+import os, signal, sys
 from tests.collection.projection import Projection
 from bitseek.engines import open_collection
-import bitseek.engines._postgres_update as update
-update._EVERY = 0.0
+from bitseek.collection import _update
+from bitseek.engines import _postgres_update
 
-class Slow(Projection):
-    def logits_of(self, squares):
-        time.sleep(0.5)
-        return super().logits_of(squares)
+_update.MOST_ROWS, _postgres_update._EVERY = 64, -1.0
 
-print("ready", flush=True)
+def tell(now):
+    if now.what == "encoding" and now.done >= 100:
+        print(now.done, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
 with open_collection(sys.argv[1]) as opened:
-    opened.update(sys.argv[2], hasher=Slow(), progress=lambda now: print(now.done, now.what, flush=True))
+    opened.update(sys.argv[2], hasher=Projection(), progress=tell)
 """
 
 
@@ -275,28 +278,17 @@ def test_a_killed_update_goes_on(tmp_path):
     address = postgres.address()
     create_collection(address, hasher=Projection()).close()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, address, folder], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    try:
-        for line in process.stdout:
-            count, _, what = line.partition(" ")
-            if what.startswith("encoding") and int(count) >= 100:
-                break
-        process.send_signal(signal.SIGKILL)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-    assert int(count) < 400
+    command = [sys.executable, "-c", KILLED, address, folder]
+    killed = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL and 100 <= int(killed.stdout) < 400
     with open_collection(address) as opened:
         assert len(opened) == 0 and opened.items() == []
         hasher = Projection()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while opened.progress() is not None and time.monotonic() < deadline:  # until the server knows that it is gone
             time.sleep(0.05)
         done = opened.update(hasher=hasher) if opened.roots() else opened.update(folder, hasher=hasher)
-        assert done.added + done.unchanged == 400 and hasher.encoded == done.added <= 400 - int(count)
+        assert done.added + done.unchanged == 400 and hasher.encoded == done.added == 400 - int(killed.stdout)
         items = opened.items()
         assert {item.path: item.code for item in items} == encoded(hasher, [item.path for item in items])
         assert [item.id for item in items] == list(range(400))
@@ -330,7 +322,7 @@ def run(capsys, *arguments):
 
 
 def test_commands(photos, model, capsys):
-    """index, search, remove; dedup and verify are refused. The password is shown nowhere."""
+    """index, search, remove, export; dedup and verify are refused. The password is shown nowhere."""
     address = postgres.address(user="postgres:S3cret")  # which the server does not ask for
     folder = photos.parent / "folder"
     said = []
@@ -355,6 +347,13 @@ def test_commands(photos, model, capsys):
     status, out, err = run(capsys, "search", near, query)
     assert status == 0 and "approximate: such searches found" in err and len(out.splitlines()) == 12
     assert json.loads(run(capsys, "remove", address, query, "--json")[1]) == {"removed": 1, "items": 19}
+    assert run(capsys, "remove", folder, query)[0] == 0
+    files = [photos.parent / "there.npz", photos.parent / "here.npz"]
+    for place, file in zip((address, folder), files, strict=True):
+        assert run(capsys, "export", place, file)[0] == 0
+    assert Codes.load(files[0]) == Codes.load(files[1]) and len(Codes.load(files[0])) == 19
+    status, _, err = run(capsys, "export", postgres.address(user="postgres:S3cret"), files[0].with_name("no.npz"))
+    assert status == 1 and "there is no collection at postgresql://postgres@/" in err
     for command in ("dedup", "verify"):
         status, out, err = run(capsys, command, address)
         assert status == 1 and out == "" and ("PostgreSQL" in err or "in a folder only" in err)

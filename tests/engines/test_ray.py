@@ -37,7 +37,7 @@ def kill(actor):
     """End the process of an actor, and wait until it is gone."""
     number = process_of(actor)
     os.kill(number, signal.SIGKILL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while Path(f"/proc/{number}").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     return number
@@ -79,7 +79,7 @@ def test_an_actor_that_always_dies_is_given_up(cluster, tmp_path):
             time.sleep(60)
 
     with pytest.raises(RunError, match="the actor for a test died 4 times"):
-        cluster.actor("a test", lambda: cluster.start(Dying), patience=60).ask("call")()
+        cluster.actor("a test", lambda: cluster.start(Dying), patience=300).ask("call")()
     late = cluster.actor("a test", lambda: cluster.start(Dying), patience=1.0)
     with pytest.raises(RunError, match="has not answered for 1 s"):
         late.ask("sleep")()
@@ -101,15 +101,17 @@ def test_shards_are_added_while_others_search(cluster, tmp_path):
     engine = connect(f"ray://{write_shards(tmp_path / 'a', first, [300])}?threads=1")
     write_shards(tmp_path / "b", more, [200])
     allowed = [HammingIndex(some).nearest(queries, 9).ids.tolist() for some in (first, both)]
-    found, stop = [], threading.Event()
+    found, begun, stop = [], threading.Event(), threading.Event()
 
     def search():
         while not stop.is_set():
             found.append(engine.nearest(queries, 9).ids.tolist())
+            begun.set()
 
     thread = threading.Thread(target=search)
     thread.start()
     try:
+        assert begun.wait(120)
         ids = engine.add_shards(tmp_path / "b")
     finally:
         stop.set()

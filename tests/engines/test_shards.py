@@ -155,15 +155,17 @@ def test_shards_are_added_while_others_search(tmp_path):
     both, queries = Codes.concat([first, more]), codes(4, 40, seed=1)
     engine = connect(write_shards(tmp_path / "a", first, [100, 200]))
     allowed = [HammingIndex(some).nearest(queries, 9).ids.tolist() for some in (first, both)]
-    found, stop = [], threading.Event()
+    found, begun, stop = [], threading.Event(), threading.Event()
 
     def search():
         while not stop.is_set():
             found.append(engine.nearest(queries, 9).ids.tolist())
+            begun.set()
 
     thread = threading.Thread(target=search)
     thread.start()
     try:
+        assert begun.wait(120)
         from bitseek.engines._sharded import Local
 
         ids = engine.extend([Local(HammingIndex(more))])
@@ -171,7 +173,7 @@ def test_shards_are_added_while_others_search(tmp_path):
         stop.set()
         thread.join()
     np.testing.assert_array_equal(ids, np.arange(300, 500))
-    assert all(each in allowed for each in found)
+    assert found and all(each in allowed for each in found)
     check(engine, both, queries, np.ones(500, bool), 9, 12)
 
 

@@ -16,7 +16,10 @@ from bitseek.images import Features
 from bitseek.models import BatchNormHead
 from bitseek.runs import Hasher
 
-FAST = {"bits": 16, "epochs": 1, "lr": 1e-3, "batch_size": 64, "precision": "fp32", "device": "cpu"}
+FAST = {
+    "bits": 16, "backbone": "small-cnn", "size": 8, "epochs": 1, "lr": 1e-3, "batch_size": 64, "precision": "fp32",
+    "device": "cpu",
+}  # fmt: skip
 
 
 def identity_hasher(bits=24):
@@ -317,7 +320,7 @@ def test_a_split_whose_queries_were_trained_on_is_refused_unless_asked_for():
 
 
 def test_other_figures_are_not_the_plain_one():
-    hasher = bitseek.train("lsh", "digits", bits=16, device="cpu", precision="fp32")
+    hasher = bitseek.train("lsh", "digits", bits=16, backbone="small-cnn", size=8, device="cpu", precision="fp32")
     assert bitseek.evaluate(hasher).plain
     for options in (
         {"ties": "best"}, {"ranking": "asymmetric"}, {"k": 5}, {"denominator": "min"}, {"no_hit": "skip"},
@@ -338,7 +341,7 @@ def folder_of_images(folder, classes=3, each=12):
 def test_a_run_on_a_folder_is_measured_again_from_anywhere(tmp_path, monkeypatch):
     folder_of_images(tmp_path / "mine" / "pictures")
     monkeypatch.chdir(tmp_path / "mine")
-    settings = {**FAST, "batch_size": 8, "backbone": "small-cnn", "size": 28}
+    settings = {**FAST, "batch_size": 8, "size": 28}
     bitseek.train("orthohash", "folder:pictures", protocol_options={"query": 2}, out=tmp_path / "run", **settings)
     monkeypatch.chdir("/")
     report = bitseek.evaluate(bitseek.load(tmp_path / "run"))
@@ -353,7 +356,7 @@ def test_a_run_on_lists_keeps_the_folder_of_the_images(tmp_path, monkeypatch):
     for name, part in (("test", lines[::4]), ("train", lines[1::4]), ("database", lines[2::4] + lines[3::4])):
         (tmp_path / "lists" / f"{name}.txt").write_text("".join(part))
     monkeypatch.chdir(tmp_path)
-    settings = {**FAST, "batch_size": 8, "backbone": "small-cnn", "size": 28}
+    settings = {**FAST, "batch_size": 8, "size": 28}
     hasher = bitseek.train("ce", "lists:lists", root="images", out="run", **settings)
     monkeypatch.chdir("/")
     assert bitseek.evaluate(hasher).own_split

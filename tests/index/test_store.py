@@ -3,15 +3,11 @@
 import json
 import mmap
 import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
+from tests.kills import Program
 
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError, RunError
@@ -314,63 +310,33 @@ def test_an_open_index_can_be_saved_over_itself(tmp_path):
         assert names(tmp_path) == {"index.json", "index.files.json", *listed(tmp_path)}
 
 
-def test_a_killed_save_leaves_an_index_and_the_next_one_cleans_up_after_it(tmp_path):
-    """Saving ever new content, with clusters, beside files of the user; killed at random moments."""
+NEW = """
+import numpy as np
+from bitseek.codes import Codes
+from bitseek.index import HammingIndex
+new = HammingIndex(Codes(np.arange(3000, dtype=np.uint64)[:, None] * np.uint64(2654435761), 64))
+new.build()
+"""
+
+
+@pytest.mark.parametrize("room", [None, 700])
+def test_a_killed_save_leaves_an_index_and_the_next_one_cleans_up_after_it(room, tmp_path):
+    """Killed before each of its steps, or amid the write that follows; and once more in the folder that this left."""
     for name, content in USERS.items():
         (tmp_path / name).write_bytes(content)
-    program = f"""
-import sys
-import numpy as np
-from bitseek.codes import Codes
-from bitseek.index import HammingIndex
-first = int(sys.argv[1])
-for i in range(first, first + 1000):
-    index = HammingIndex(Codes(np.arange(20_000, dtype=np.uint64)[:, None] * np.uint64(i), 64))
-    if i % 2:
-        index.build()
-    index.save({str(tmp_path)!r})
-    if i == first:
-        print("begun", flush=True)
-"""
-    rng, littered = random.Random(0), 0
-    for kill in range(4):
-        command = [sys.executable, "-c", program, str(1 + 1000 * kill)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert process.stdout.readline().strip() == b"begun"
-        time.sleep(rng.uniform(0, 0.15))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        words = HammingIndex.open(tmp_path, verify=True).codes().words[:, 0]
-        np.testing.assert_array_equal(words, np.arange(20_000, dtype=np.uint64) * words[1])
-        assert words[1] > 1000 * kill, "what was reported as saved is there, or something newer"
-        littered += names(tmp_path) != {*USERS, "index.json", "index.files.json", *listed(tmp_path)}
-        if kill % 2:
-            HammingIndex(some_codes(100 + kill)).save(tmp_path)
+    old = HammingIndex(some_codes(300))
+    old.save(tmp_path)
+    new = Codes(np.arange(3000, dtype=np.uint64)[:, None] * np.uint64(2654435761), 64)
+    sizes, littered = [], 0
+    with Program(NEW, "new.save(folder)") as program:
+        for step in range(program.steps(tmp_path)):
+            old.save(tmp_path)
             assert names(tmp_path) == {*USERS, "index.json", "index.files.json", *listed(tmp_path)}
-        assert {name: (tmp_path / name).read_bytes() for name in USERS} == USERS
-    assert littered, "some of these kills came in the middle of a save, so something had to be cleaned up"
-
-
-def test_a_kill_while_saving_leaves_an_index(tmp_path):
-    """A process saves two indexes in turn, for ever, and is killed at some moment; one of the two is there."""
-    program = f"""
-import numpy as np
-from bitseek.codes import Codes
-from bitseek.index import HammingIndex
-both = [HammingIndex(Codes(np.full((200_000, 1), i, np.uint64), 64)) for i in (1, 2)]
-both[0].save({str(tmp_path)!r})
-print("begun", flush=True)
-while True:
-    for index in reversed(both):
-        index.save({str(tmp_path)!r})
-"""
-    for wait in (0.0, 0.013, 0.04):
-        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
-        assert process.stdout.readline().strip() == b"begun"
-        time.sleep(wait)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        words = HammingIndex.open(tmp_path, verify=True).codes().words
-        assert words.shape == (200_000, 1) and (words == words[0]).all() and words[0] in (1, 2)
+            for moment in (step, step // 2):
+                program.run(tmp_path, moment, room)
+                opened = HammingIndex.open(tmp_path, verify=True)
+                assert opened.codes() in (old.codes(), new)
+                littered += names(tmp_path) != {*USERS, "index.json", "index.files.json", *listed(tmp_path)}
+                sizes.append(len(opened))
+            assert {name: (tmp_path / name).read_bytes() for name in USERS} == USERS
+    assert set(sizes) == {300, 3000} and littered, "some were killed before the manifest was replaced, some after it"

@@ -2,18 +2,14 @@
 
 import json
 import os
-import random
-import signal
-import subprocess
-import sys
 import threading
-import time
 import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.kills import Program, some_of
 
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError, CodeWidthError, RunError
@@ -163,6 +159,10 @@ def test_memory_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(_store, "_SMALL", 1 << 20)
     monkeypatch.setattr(_arrays, "_READ_WHOLE", 1 << 20)
     monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setenv("BITSEEK_THREADS", "1")  # each thread has buffers, and how many overlap is chance
+    for thread in threading.enumerate():
+        if thread.name == "clusters":  # of an index of another test
+            thread.join()
     words = np.random.default_rng(0).integers(0, 1 << 20, (600_000, 1), dtype=np.uint64)
     lengths = []
     real = _segments.sort
@@ -208,6 +208,30 @@ def stop_a_build(folder, monkeypatch, owner, name, *, after):
             patched.setattr(owner, name, failing)
             with pytest.raises(KeyboardInterrupt):
                 writer.build()
+
+
+GROW = """
+import os, tempfile
+import numpy as np
+from bitseek.codes import Codes
+from bitseek.index import IndexWriter, _build, _store, _writer
+_store._SMALL, _build.PART_BYTES, _writer._BLOCK_BYTES = 2_000, 9_000, 5_000
+os.fsync = lambda _: None
+
+def grow(folder):
+    with IndexWriter(folder, 64) as writer:
+        for step in range(3):
+            start = writer.size
+            writer.append(Codes((np.arange(start, start + 300, dtype=np.uint64) * np.uint64(2654435761))[:, None], 64))
+            if step == 1:
+                writer.build()
+            else:
+                writer.commit()
+            yield writer.size
+
+with tempfile.TemporaryDirectory() as folder:
+    list(grow(folder))
+"""
 
 
 class TestKilled:
@@ -288,44 +312,25 @@ class TestKilled:
         check(HammingIndex.open(tmp_path, verify=True), some_codes(1500), set(), some_codes(3, seed=8))
 
     def test_at_any_moment(self, tmp_path):
-        """A process appends, commits and builds, again and again, and is killed; what it had told of is there."""
-        program = f"""
-import numpy as np
-from bitseek.codes import Codes
-from bitseek.index import IndexWriter, _build, _store, _writer
-_store._SMALL, _build.PART_BYTES, _writer._BLOCK_BYTES = 20_000, 100_000, 60_000
-print("begun", flush=True)
-with IndexWriter({str(tmp_path)!r}, 64) as writer:
-    for step in range(10_000):
-        start = writer.size
-        writer.append(Codes((np.arange(start, start + 3000, dtype=np.uint64) * np.uint64(2654435761))[:, None], 64))
-        if step % 3 == 2:
+        """A process appends, commits and builds, and is killed, again and again; what it had told of is there."""
+        folder, unfinished, sizes = tmp_path / "index", 0, []
+        with Program(GROW, "for size in grow(folder): print(size, flush=True)") as program:
+            for number, step in enumerate(some_of(program.steps(folder), 16)):
+                ended = program.run(folder, step, room=5_000 if number % 4 == 3 else None)
+                index = HammingIndex.open(folder, verify=True)
+                words = index.codes().words[:, 0]
+                np.testing.assert_array_equal(words, np.arange(len(words), dtype=np.uint64) * np.uint64(2654435761))
+                assert len(words) >= max(map(int, ended.said), default=0)
+                unfinished += names(folder) != listed(folder)
+                sizes.append(len(words))
+                ends = index.codes([0, len(words) - 1])
+                hits = {plan: index.nearest(ends, 9, plan=plan) for plan in ("scan", "pruned")}
+                np.testing.assert_array_equal(hits["scan"].ids, hits["pruned"].ids)
+        assert sizes == sorted(sizes) and sizes[-1] > sizes[0], "nothing was lost, and it went on"
+        assert unfinished, "it was killed in the middle of work"
+        with IndexWriter(folder) as writer:
             writer.build()
-        else:
-            writer.commit()
-        print(writer.size, flush=True)
-"""
-        rng, sizes, unfinished = random.Random(0), [], 0
-        while len(sizes) < 5 or (not unfinished and len(sizes) < 40):  # until one was killed in the middle of work
-            process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-            told = [process.stdout.readline() for _ in range(2)]
-            time.sleep(rng.uniform(0, 0.25))
-            process.send_signal(signal.SIGKILL)
-            told += process.stdout.read().splitlines()
-            process.wait()
-            process.stdout.close()
-            index = HammingIndex.open(tmp_path, verify=True)
-            words = index.codes().words[:, 0]
-            np.testing.assert_array_equal(words, np.arange(len(words), dtype=np.uint64) * np.uint64(2654435761))
-            assert len(words) >= max(int(line) for line in told if line.strip().isdigit())
-            unfinished += names(tmp_path) != listed(tmp_path)
-            sizes.append(len(words))
-            hits = {plan: index.nearest(index.codes([0, len(words) - 1]), 9, plan=plan) for plan in ("scan", "pruned")}
-            np.testing.assert_array_equal(hits["scan"].ids, hits["pruned"].ids)
-        assert sizes == sorted(set(sizes)) and unfinished, "it went on each time, and was killed in the middle of work"
-        with IndexWriter(tmp_path) as writer:
-            writer.build()
-        assert names(tmp_path) == listed(tmp_path), "nothing is left of what was killed"
+        assert names(folder) == listed(folder), "nothing is left of what was killed"
 
 
 def test_a_tail_is_sorted_in_by_itself_and_what_was_sorted_is_not_sorted_again(monkeypatch):

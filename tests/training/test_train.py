@@ -2,16 +2,14 @@
 
 import inspect
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import warm
 from PIL import Image
 from safetensors.torch import save_file
 from tests.training.helpers import FAST, NO_BACKBONE, Killed, history, kill_at, same_state, same_weights, weights
@@ -202,17 +200,24 @@ def test_nothing_is_overwritten(unbroken, tmp_path):
 # --- killed, and stopped
 
 SCRIPT = """
-import sys
-from bitseek.training import train
-train("orthohash", "digits", out=sys.argv[1], resume=True, checkpoint_seconds=0.0, **{options!r})
+import os, sys
+from bitseek.training import _loop, train
+
+_loop.SECONDS_BETWEEN_CALLS = 0.0
+
+def stop(so_far):
+    if so_far["step"] > int(sys.argv[2]):  # so that the checkpoint of this one is there
+        os.kill(os.getpid(), int(sys.argv[3]))
+
+train("orthohash", "digits", out=sys.argv[1], resume=True, checkpoint_seconds=0.0, progress=stop, **{options!r})
 """
 
 
-def start(folder):
+def stopped_by(kind, folder, step):
+    """A process that trains and sends itself a signal after a step."""
     script = SCRIPT.format(options={**FAST, "epochs": 3})
-    return subprocess.Popen(
-        [sys.executable, "-c", script, str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    command = [warm.python(), "-c", script, str(folder), str(step), str(int(kind))]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
 
 
 def step_of(folder):
@@ -222,32 +227,20 @@ def step_of(folder):
         return 0
 
 
-def wait_for_step(process, folder, step):
-    deadline = time.monotonic() + 300
-    while step_of(folder) < step and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-
 def test_killed_at_any_step_it_goes_on_to_the_same_bits(unbroken, tmp_path):
     run = tmp_path / "run"
     for step in (7, 33):  # of 3 × 20
-        process = start(run)
-        wait_for_step(process, run, step)
-        process.kill()
-        error = process.communicate()[1].decode()
-        assert step_of(run) >= step and not (run / "model.safetensors").exists(), error
+        ended = stopped_by(signal.SIGKILL, run, step)
+        assert ended.returncode and step_of(run) == step, ended.stderr.decode()
+        assert not (run / "model.safetensors").exists()
     train("orthohash", "digits", out=run, resume=True, **{**FAST, "epochs": 3})
     assert same_weights(unbroken, run) and history(run) == history(unbroken)
 
 
 def test_ctrl_c_leaves_a_usable_run_that_resumes(unbroken, tmp_path):
     run = tmp_path / "run"
-    process = start(run)
-    wait_for_step(process, run, 3)
-    os.kill(process.pid, signal.SIGINT)
-    assert process.wait(60) != 0
-    assert b"KeyboardInterrupt" in process.stderr.read()
-    process.stderr.close()
+    ended = stopped_by(signal.SIGINT, run, 3)
+    assert ended.returncode and b"KeyboardInterrupt" in ended.stderr
     stopped = bitseek.load(run)
     assert stopped.encode([np.zeros((8, 8), np.uint8)]).bits == 8 and stopped.codewords is not None
     assert not stopped.config.complete and "stopped before its end" in (run / "README.md").read_text()
