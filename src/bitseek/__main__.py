@@ -11,11 +11,13 @@ TOGETHER = ("train", "evaluate", "report")
 """Commands that several processes do together; of any other, each would do the whole."""
 
 if __name__ == "__main__":
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and sys.argv[1:2] and sys.argv[1] not in TOGETHER:
-        sys.exit(
-            f"bitseek: torchrun starts several processes, which {', '.join(TOGETHER)} do together; start {sys.argv[1]} "
-            "without it (encode takes machines by --shard)"
+    command = next(iter(sys.argv[1:]), "-")
+    if os.environ.get("WORLD_SIZE", "1") != "1" and not command.startswith("-") and command not in TOGETHER:
+        sys.stderr.write(
+            f"bitseek: torchrun starts several processes, which {', '.join(TOGETHER)} do together; start {command} "
+            "without it (encode takes machines by --shard)\n"
         )
+        sys.exit(2)
     if os.environ.get("RANK", "0") == "0":
         main()
     else:

@@ -366,3 +366,18 @@ def test_weights_without_their_configuration_are_not_loaded(tmp_path):
     hasher.config.changed(fingerprint=None).write(tmp_path)
     with pytest.raises(RunError, match="stopped before it had weights"):
         load(tmp_path)
+
+
+def test_other_weights_never_take_the_place_of_a_finished_run(tmp_path):
+    trained = a_hasher()
+    trained.config = trained.config.changed(complete=True)
+    trained.save(tmp_path / "a")
+    trained.save(tmp_path / "a")
+    other = load(tmp_path / "a")
+    with torch.no_grad():
+        next(other.head.parameters()).add_(1.0)
+    with pytest.raises(RunError, match="as it was trained"):
+        other.save(tmp_path / "a")
+    assert load(tmp_path / "a").fingerprint == trained.fingerprint
+    other.save(tmp_path / "b")
+    assert load(tmp_path / "b").fingerprint == other.fingerprint

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bitseek.cli._console import note
 from bitseek.errors import BitseekError
 
 FILE = "made_with.json"
@@ -29,7 +30,13 @@ def check(collection: Path, options: Mapping[str, Any]) -> None:
     from bitseek._files import read_json
 
     file = collection / FILE
-    made = read_json(file) if file.is_file() else {}
+    if not file.is_file():
+        if options:
+            note(f"{collection} keeps the model that it was made with; {', '.join(options)} is for a new collection")
+        return
+    made = read_json(file)
+    if not isinstance(made, dict):
+        raise BitseekError(f"{file} is damaged, and only notes how the collection was made: delete it")
     others = [name for name, value in options.items() if made.get(name) != value]
     if others:
         before = ", ".join(_said(name, made[name]) for name in others if name in made)

@@ -4,6 +4,7 @@ Radenović et al., "Revisiting Oxford and Paris: Large-Scale Image Retrieval Ben
 its easy, hard and junk images; the levels of difficulty say which of them count and which are left out.
 """
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def read_truth(path: Path) -> GroundTruth:
             for kind in ("easy", "hard", "junk")
         }
         boxes = tuple(_box(entry.get("bbx")) for entry in truth["gnd"])
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, IndexError, AttributeError) as error:
         raise DataError(f"{path}: the ground truth has no imlist, qimlist and gnd as expected: {error!r}") from error
     if len(boxes) != len(queries):
         raise DataError(f"{path}: the ground truth is for {len(queries)} queries, and lists images for {len(boxes)}")
@@ -81,7 +82,7 @@ def _box(given: Any) -> Box | None:
     if given is None:
         return None
     left, top, right, bottom = map(float, given)
-    if not (0 <= left < right and 0 <= top < bottom):
+    if not (0 <= left < right < math.inf and 0 <= top < bottom < math.inf):
         raise ValueError(f"the box {given} is empty or begins outside of its image")
     return left, top, right, bottom
 

@@ -1,8 +1,8 @@
 """Random changes of training images, for a whole batch at once on the device.
 
 All that is random is drawn from one generator on the CPU, so that a step is the same on every device, and for the whole
-batch, so that it is the same on any number of processes. Flips, crops and
-grey are torchvision's; its colours and its blur have one parameter for a whole batch, here each image has its own.
+batch, so that it is the same on any number of processes. Grey is torchvision's; its colours and its blur have one
+parameter for a whole batch, here each image has its own.
 """
 
 import math

@@ -58,6 +58,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.network = network
         self.config = config
+        keep_freed_memory()
 
     @property
     def preprocess(self) -> Preprocess:
@@ -108,7 +109,6 @@ def build_backbone(
         raise RunError(f"a backbone is given by its name, got {name!r}; see: bitseek backbones")
     pretrained = weights == "pretrained"
     file = None if weights is None or pretrained else Path(weights).expanduser().absolute()
-    keep_freed_memory()
     if file is not None:
         options = read_settings(file) | options
     changed = {key: options.pop(key) for key in list(options) if key in Preprocess.model_fields}

@@ -9,8 +9,9 @@ import ctypes
 import os
 from functools import cache
 
-_MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_THRESHOLD = -1, -3  # M_* in malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # M_* in malloc.h
 _LARGEST_BLOCK, _KEPT_FREE = 1 << 30, (1 << 31) - 1
+_LARGEST_BEFORE_2_35 = 32 << 20
 
 
 @cache
@@ -18,6 +19,8 @@ def keep_freed_memory() -> bool:
     """Let glibc keep freed blocks of up to 1 GiB for what comes next, and give the end of its heap back beyond 2 GiB.
 
     Once for the whole process. The greatest use of memory stays what it is; less of it is given back afterwards.
+    Threads that start from now on share one heap: those of their own, of 64 MiB each, are given back whole. Versions of
+    glibc that refuse so large blocks keep those of up to 32 MiB.
 
     Returns:
         Whether that is so: False without glibc, or where the environment (`MALLOC_MMAP_THRESHOLD_`,
@@ -29,5 +32,5 @@ def keep_freed_memory() -> bool:
     libc = ctypes.CDLL(None)
     if not (hasattr(libc, "gnu_get_libc_version") and hasattr(libc, "mallopt")):
         return False
-    settings = {_MALLOC_MMAP_THRESHOLD: _LARGEST_BLOCK, _MALLOC_TRIM_THRESHOLD: _KEPT_FREE}
-    return all(libc.mallopt(name, size) == 1 for name, size in settings.items())
+    largest = libc.mallopt(_MMAP_THRESHOLD, _LARGEST_BLOCK) or libc.mallopt(_MMAP_THRESHOLD, _LARGEST_BEFORE_2_35)
+    return bool(largest and libc.mallopt(_TRIM_THRESHOLD, _KEPT_FREE) and libc.mallopt(_ARENA_MAX, 1))

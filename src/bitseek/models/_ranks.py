@@ -40,7 +40,7 @@ def join_ranks(device: torch.device) -> torch.device:
     Raises:
         BitseekError: more processes than GPUs, or a kind of device that cannot exchange messages.
     """
-    starts = not _is_on() and dist.is_available() and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    starts = not _is_on() and dist.is_available() and os.environ.get("WORLD_SIZE", "1") != "1"
     if not starts and ranks() == 1:
         return device
     if device.type == "cuda":
@@ -49,7 +49,13 @@ def join_ranks(device: torch.device) -> torch.device:
     elif device.type != "cpu":
         raise BitseekError(f"several processes compute on GPUs by CUDA, or on CPUs, not on {device.type}: --device cpu")
     if starts:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+        try:
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+        except ValueError as error:
+            raise BitseekError(
+                f"WORLD_SIZE is {os.environ['WORLD_SIZE']!r}, but the processes cannot join ({error}); start them by "
+                "torchrun, or unset WORLD_SIZE for one process"
+            ) from error
         atexit.register(dist.destroy_process_group)
     return device
 
@@ -293,11 +299,13 @@ def _normalised(norm: Any, alone: Any, rows: Tensor) -> Tensor:
         with torch.no_grad():
             norm.num_batches_tracked.add_(1)
             share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-            norm.running_mean.lerp_(mean, share)
-            norm.running_var.lerp_(variance * count / (count - 1), share)
+            norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), share)
+            norm.running_var.lerp_((variance * count / (count - 1)).to(norm.running_var.dtype), share)
     if norm.affine:
         shape = _but_channels(rows)[1]
         rows = rows * norm.weight.view(shape) + norm.bias.view(shape)
+    else:
+        rows = rows.clone()  # an activation in place may follow, and the backward pass needs them as they are
     rows = rows.to(given)
     for after in ("drop", "act"):  # timm's batch norms hold an activation
         if hasattr(norm, after):

@@ -32,20 +32,24 @@ MODEL, METRICS, REPORT, CHECKPOINT = "model.safetensors", "metrics.jsonl", "repo
 SEARCH = "auto.json"
 
 
-def make_run_folder(folder: Path, config: RunConfig | None = None) -> None:
+def make_run_folder(folder: Path, config: RunConfig | None = None, fingerprint: str | None = None) -> None:
     """Make a folder for a run, unless it is one already.
 
     Args:
         folder: of the run.
         config: of the run, which must be the one that the folder holds if it holds one; any if None.
+        fingerprint: of the hasher that will be written, which must be that of a finished run; any if None.
 
     Raises:
         RunError: it holds another run or something else, or cannot be made.
     """
     if (folder / FILE).is_file():
-        differing = RunConfig.read(folder).differing(config) if config is not None else []
+        there = RunConfig.read(folder)
+        differing = there.differing(config) if config is not None else []
         if differing:
             raise RunError(f"{folder} holds another run (its {differing[0]} is another); give another folder")
+        if there.complete and fingerprint not in (None, there.fingerprint):
+            raise RunError(f"{folder} holds the hasher of this run as it was trained; give another folder")
     elif folder.exists() and (not folder.is_dir() or any(entry.name != SEARCH for entry in folder.iterdir())):
         raise RunError(f"{folder} exists and is not a run; give another folder")
     try:

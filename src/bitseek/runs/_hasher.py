@@ -263,7 +263,7 @@ class Hasher(nn.Module, OnTheHub):
         if self.config is None:
             raise RunError("this hasher has no RunConfig, so nothing could load it again; train it with bitseek.train")
         path = user_path(folder)
-        make_run_folder(path, self.config)
+        make_run_folder(path, self.config, self.fingerprint if method is None else None)
         tensors = {f"hasher.{name}": tensor for name, tensor in self.state_dict().items()}
         if method is not None:
             tensors |= {f"method.{k}": v for k, v in method.state_dict().items() if not k.startswith("head.")}
@@ -365,8 +365,12 @@ def adapt(
     """
     adapted = copy.deepcopy(hasher)
     adapted.report = None  # it is of the hasher as it was trained
-    read = _read(adapted, images, indices, batch_size, threads, None, {})
-    estimate_batch_norm(adapted.head, (adapted._features(batch) for _, batch in read))
+    unreadable: dict[int, str] = {}
+    read = _read(adapted, images, indices, batch_size, threads, None, unreadable)
+    try:
+        estimate_batch_norm(adapted.head, (adapted._features(batch) for _, batch in read))
+    except BitseekError as error:
+        raise next((ImageError(reason) for reason in unreadable.values()), error) from error
     return adapted.eval()
 
 
