@@ -75,7 +75,7 @@ def test_the_skip_link_leads_to_the_content(at):
     page = at.open("#/browse")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "view" and page.url.endswith("#/browse")
+    at.until("document.activeElement.id === 'view' && location.hash === '#/browse'")
     assert page.locator(".grid > li").count() == 60
 
 
