@@ -41,19 +41,7 @@ _COPY = (
 
 
 class PostgresContents(Collection):
-    """What can be asked of a collection in PostgreSQL; see `PostgresCollection`.
-
-    Args:
-        address: see `bitseek.engines._postgres_address`.
-
-    Attributes:
-        address: as it was read.
-        bits: length of its codes.
-        fingerprint: of the model that made them; empty if it has none.
-
-    Raises:
-        BitseekError: there is no collection, or the server cannot be reached.
-    """
+    """What can be asked of a collection in PostgreSQL; arguments and attributes: see `PostgresCollection`."""
 
     searches_here = False
 
