@@ -57,6 +57,19 @@ def test_revisited_from_its_pickle_and_from_json(oxford, tmp_path):
         load_protocol("roxford5k", tmp_path)
 
 
+def test_descriptors_need_no_box(oxford, tmp_path):
+    """They were computed already; what boxes there are, and whether they are boxes, is nobody's concern."""
+    (oxford / "gnd_roxford5k.pkl").unlink()
+    checksums = set()
+    for box in ([1.0, 2.0, 3.0, 4.0], [9, 9, 1, 1], [-1, 0, 5, 5], "none", None):
+        gnd = [entry | {"bbx": box} for entry in TRUTH["gnd"]]
+        (oxford / "gnd_roxford5k.json").write_text(json.dumps(TRUTH | {"gnd": gnd}))
+        split = module.oxford_paris(PROTOCOLS["roxford5k"], tmp_path, 0)
+        check(split, oxford)
+        checksums.add(split.checksum)
+    assert len(checksums) == 1
+
+
 def test_revisited_damaged(oxford, tmp_path):
     truth = oxford / "gnd_roxford5k.json"
     for change, message in [
@@ -64,6 +77,8 @@ def test_revisited_damaged(oxford, tmp_path):
         ({"imlist": [*DATABASE, "seventh"]}, "ground truth is for 7 images"),
         ({"gnd": [{"easy": [], "hard": []}] * 2}, "no imlist, qimlist and gnd"),
         ({"gnd": [{"easy": [6], "hard": [], "junk": []}] * 2}, "easy images outside of imlist"),
+        ({"qimlist": ["q_a", "q_a"]}, r"gnd_roxford5k\.json lists 1 images more than once, 'q_a' for one"),
+        ({"imlist": [*DATABASE[:5], "ashmolean_1"]}, "lists 1 images more than once, 'ashmolean_1' for one"),
     ]:
         truth.write_text(json.dumps(TRUTH | change))
         with pytest.raises(DataError, match=message):
@@ -126,7 +141,7 @@ def test_gldv2(gldv2, tmp_path):
     ("file", "text", "message"),
     [
         ("query_ids.txt", "q1\n", "has 1 entries for 2 descriptors"),
-        ("index_ids.txt", "i1\ni2\ni3\ni3\n", "lists an image more than once|is not in index_ids"),
+        ("index_ids.txt", "i1\ni2\ni3\ni3\n", "lists 1 images more than once|is not in index_ids"),
         ("query_ids.txt", "q1\nq0\n", "no solution for 1 queries, 'q0'"),
         ("retrieval_solution_v2.1.csv", "id,images,Usage\nq1,i9,Public\nq2,i1,Public\n", "'i9' is not in index_ids"),
         ("retrieval_solution_v2.1.csv", "query,images\nq1,i1\n", "no columns id, images and Usage"),

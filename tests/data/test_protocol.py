@@ -94,6 +94,32 @@ def test_checksum_sees_the_items_and_labels_and_nothing_else():
     assert base.checksum != relabelled.checksum
 
 
+def test_checksum_of_lists_is_what_its_docstring_says():
+    split = listed(easy=([[3, 0], []], [[1], [2]]), hard=([[2], []], [[], []]))
+    lines = ["ap\tstandard\n", "junk\teasy\t4\t1\n", "junk\teasy\t5\t2\n", "positives\teasy\t4\t0\n",
+             "positives\teasy\t4\t3\n", "positives\thard\t4\t2\n"]  # fmt: skip
+    parts = split.role_checksums | {"lists": hashlib.sha256("".join(lines).encode()).hexdigest()}
+    whole = "".join(f"{part} {digest}\n" for part, digest in parts.items())
+    assert split.checksum == hashlib.sha256(whole.encode()).hexdigest()
+
+
+def test_checksum_sees_every_item_that_is_listed_and_not_their_order():
+    lists = {"easy": ([[3, 0], [1]], [[1], [2]]), "hard": ([[2], []], [[0], []])}
+    base = listed(**lists)
+    assert base.checksum == listed(hard=lists["hard"], easy=([[0, 3], [1]], [[1], [2]])).checksum
+    assert base.checksum != dataclasses.replace(base, lists=None).checksum
+    others = [
+        listed(easy=lists["easy"]),
+        listed(**lists | {"easy": ([[3], [1]], [[1], [2]])}),
+        listed(**lists | {"easy": ([[1], [3, 0]], [[1], [2]])}),
+        listed(**lists | {"easy": ([[3, 0], [1]], [[1], []])}),
+        listed(**lists | {"hard": ([[0], []], [[2], []])}),
+        dataclasses.replace(base, lists=dataclasses.replace(base.lists, ap="trapezoid")),
+    ]
+    assert len({base.checksum, *(other.checksum for other in others)}) == 1 + len(others)
+    assert all(other.role_checksums == base.role_checksums for other in others)
+
+
 def test_checksum_does_not_depend_on_the_root_nor_the_order_of_the_pool():
     def protocol(root, order):
         names = ("x/1.png", "y/ü.png", "z.png")

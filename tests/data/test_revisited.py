@@ -78,9 +78,35 @@ def test_a_query_with_a_box_shows_only_that(folder):
     first, second = split.pool.images.rows(split.query)
     np.testing.assert_array_equal(first, np.asarray(Image.open(folder / QUERIES[0]))[2:11, 1:9])
     np.testing.assert_array_equal(decode(second), np.asarray(Image.open(folder / QUERIES[1])))
-    unboxed = TRUTH | {"gnd": [{**entry, "bbx": None} for entry in TRUTH["gnd"]]}
-    (folder / "gnd_set.json").write_text(json.dumps(unboxed))
-    assert load_protocol(f"revisited:{folder}").checksum == split.checksum
+    checksums = {split.checksum}
+    for box in ([1, 2, 9, 11], [1.4, 2.0, 8.6, 12.0], None):
+        rewrite(folder, gnd=[boxed | {"bbx": box}, plain | {"bbx": None}])
+        checksums.add(load_protocol(f"revisited:{folder}").checksum)
+    assert len(checksums) == 3  # the first of these shows the same pixels
+
+
+def test_two_queries_may_show_parts_of_one_image(folder):
+    boxes = [[0, 0, 5, 9], [5, 0, 10, 9]]
+    rewrite(
+        folder,
+        qimlist=["castle_q"] * 2,
+        gnd=[entry | {"bbx": box} for entry, box in zip(TRUTH["gnd"], boxes, strict=True)],
+    )
+    split = load_protocol(f"revisited:{folder}")
+    whole = np.asarray(Image.open(folder / QUERIES[0]))
+    for shown, (left, top, right, bottom) in zip(split.pool.images.rows(split.query), boxes, strict=True):
+        np.testing.assert_array_equal(shown, whole[top:bottom, left:right])
+    assert len(np.unique(split.pool.item_hashes(split.query))) == 2
+
+
+def test_the_checksum_sees_the_ground_truth(folder):
+    """Which images are right decides a figure as much as which are searched."""
+    first, second = TRUTH["gnd"]
+    checksums = {load_protocol(f"revisited:{folder}").checksum}
+    for change in ({"easy": [1], "hard": [0]}, {"junk": []}, {"easy": [0, 2]}, {"hard": []}):
+        rewrite(folder, gnd=[first | change, second])
+        checksums.add(load_protocol(f"revisited:{folder}").checksum)
+    assert len(checksums) == 5
 
 
 @pytest.mark.parametrize(
@@ -90,12 +116,37 @@ def test_a_query_with_a_box_shows_only_that(folder):
         ({"qimlist": ["castle_q", "../x"]}, r"the first is '\.\./x'"),
         ({"qimlist": ["castle_q"]}, "is for 1 queries, and lists images for 2"),
         ({"imlist": TRUTH["imlist"][:3]}, "lists junk images outside of imlist"),
-        ({"imlist": [*TRUTH["imlist"][:3], "castle_1"]}, "have the key of another one"),
+        ({"imlist": [*TRUTH["imlist"][:3], "castle_1"]}, r"gnd_set\.json lists 1 images .* 'jpg/castle_1\.png'"),
+        ({"imlist": [*TRUTH["imlist"][:3], "castle_1.png"]}, r"gnd_set\.json lists 1 images .* 'jpg/castle_1\.png'"),
+        ({"qimlist": ["castle_q"] * 2}, r"gnd_set\.json lists 1 images more than once, 'query/castle_q'"),
+        ({"imlist": "abcd"}, "expected a list of str, got 'abcd'"),
+        ({"qimlist": ["castle_q", 3]}, "expected a list of str, got one with 3"),
         ({"gnd": [{"easy": [], "hard": []}] * 2}, "no imlist, qimlist and gnd as expected: KeyError"),
         ({"gnd": [[], []]}, "no imlist, qimlist and gnd as expected"),
-        ({"gnd": [TRUTH["gnd"][0] | {"bbx": [5, 5, 5, 9]}, TRUTH["gnd"][1]]}, "empty or begins outside"),
-        ({"gnd": [TRUTH["gnd"][0] | {"bbx": [50, 50, 60, 90]}, TRUTH["gnd"][1]]}, "lies outside of the image"),
-        ({"gnd": [TRUTH["gnd"][0] | {"bbx": [5, 5]}, TRUTH["gnd"][1]]}, "as expected: ValueError"),
+        *(
+            ({"gnd": [TRUTH["gnd"][0] | entry, TRUTH["gnd"][1]]}, message)
+            for entry, message in (
+                ({"bbx": [5, 5, 5, 9]}, r"gnd_set\.json: the box of the query 'castle_q' is empty or begins outside"),
+                ({"bbx": [-0.5, 0, 3, 3]}, "'castle_q' is empty or begins outside"),
+                ({"bbx": [0, 0, 1e999, 3]}, "'castle_q' is empty or begins outside"),
+                ({"bbx": [50, 50, 60, 90]}, r"castle_q\.png lies outside of the image"),
+                ({"bbx": [5.2, 5, 5.4, 9]}, r"castle_q\.png lies outside of the image"),
+                ({"bbx": [5, 5]}, r"gnd_set\.json: the box of the query 'castle_q' is left, top, .*, got \[5, 5\]"),
+                ({"bbx": "abcd"}, "'castle_q' is left, top, right and bottom in pixels, got 'abcd'"),
+                ({"easy": [0.0]}, "expected a list of int, got one with 0.0"),
+                ({"easy": [1.7]}, "expected a list of int, got one with 1.7"),
+                ({"easy": ["0"]}, "expected a list of int, got one with '0'"),
+                ({"easy": [False]}, "expected a list of int, got one with False"),
+                ({"easy": [[0]]}, r"expected a list of int, got one with \[0\]"),
+                ({"easy": "0"}, "expected a list of int, got '0'"),
+                ({"easy": None}, "expected a list of int, got None"),
+                ({"easy": [-1]}, "lists easy images outside of imlist"),
+                ({"easy": [10**30]}, "lists easy images outside of imlist"),
+                ({"junk": [0]}, "lists 'castle_1' both as easy and as junk for the query 'castle_q'"),
+                ({"hard": [2, 0]}, "lists 'castle_1' both as easy and as hard for the query 'castle_q'"),
+                ({"junk": [3, 1]}, "lists 'castle_2.png' both as hard and as junk for the query 'castle_q'"),
+            )
+        ),
     ],
 )
 def test_a_ground_truth_that_does_not_fit(folder, change, message):
@@ -160,4 +211,8 @@ def test_the_published_pickle_is_read(tmp_path):
     file = tmp_path / "gnd_set.pkl"
     file.write_bytes(pickle.dumps(TRUTH | {"gnd": arrays}))
     truth = read_truth(file)
-    assert truth.boxes == ((0.0, 0.0, 2.0, 3.5),) * 2 and truth.images == tuple(TRUTH["imlist"])
+    assert [box.tolist() for box in truth.boxes] == [[0, 0, 2, 3.5]] * 2 and truth.images == tuple(TRUTH["imlist"])
+    arrays[0]["easy"] = np.array([0.0])
+    file.write_bytes(pickle.dumps(TRUTH | {"gnd": arrays}))
+    with pytest.raises(DataError, match=r"expected a list of int, got one with 0\.0"):
+        read_truth(file)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -201,15 +201,29 @@ class Protocol:
                 words = [str(label) for label in labels.numbers[ids].tolist()]
             else:
                 words = [row.tobytes().hex() for row in np.packbits(labels.multi_hot(ids), axis=1)]
-            lines = sorted(f"{key}\t{word}\n" for key, word in zip(self.pool.keys_of(ids), words, strict=True))
-            digests[role] = hashlib.sha256(encoded("".join(lines))).hexdigest()
+            keys = self.pool.keys_of(ids)
+            digests[role] = _digest(sorted(f"{key}\t{word}\n" for key, word in zip(keys, words, strict=True)))
         return digests
 
     @cached_property
     def checksum(self) -> str:
-        """sha256 over the items of the split and their labels: the same on every machine, in every order."""
-        lines = "".join(f"{role} {digest}\n" for role, digest in self.role_checksums.items())
-        return hashlib.sha256(lines.encode()).hexdigest()
+        """sha256 over all that says what is right, the same on every machine and in every order.
+
+        That is the items of the three roles with their labels, and what is listed, if relevance is.
+        """
+        parts = self.role_checksums if self.lists is None else {**self.role_checksums, "lists": self._lists_checksum()}
+        return _digest(f"{part} {digest}\n" for part, digest in parts.items())
+
+    def _lists_checksum(self) -> str:
+        """sha256 over the sorted lines `positives or junk TAB level TAB query TAB item`, by keys, and one for `ap`."""
+        assert self.lists is not None
+        lines = {f"ap\t{self.lists.ap}\n"}
+        for what in ("positives", "junk"):
+            for level, rows in getattr(self.lists, what).items():
+                queries = self.pool.keys_of(np.repeat(self.query, [len(row) for row in rows]))
+                items = self.pool.keys_of(np.concatenate(rows))
+                lines |= {f"{what}\t{level}\t{query}\t{item}\n" for query, item in zip(queries, items, strict=True)}
+        return _digest(sorted(lines))
 
     def describe(self) -> dict[str, Any]:
         """What a report says about the split; ready for JSON."""
@@ -241,6 +255,10 @@ class Protocol:
             raise DataError(f"{self.name} has relevance lists, which the file of a split cannot hold")
         split: dict[str, Any] = {name: getattr(self, name) for name in ("name", "k", "denominator", "seed", "checksum")}
         write_json(path, split | {role: getattr(self, role).tolist() for role in ROLES})
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256(encoded("".join(lines))).hexdigest()
 
 
 def load_split(path: str | os.PathLike[str], pool: Pool) -> Protocol:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,16 @@ def require(files: Sequence[Path], needs: str, root: Path) -> None:
     if absent:
         more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
         raise DataError(f"there is no file {absent[0]}{more}. {needs.replace('ROOT', str(root))}")
+
+
+def require_once(file: Path, names: Sequence[str]) -> None:
+    """Check that a file lists no image twice.
+
+    Raises:
+        DataError: how many are, and one of them.
+    """
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{printable(file)} lists {len(twice)} images more than once, {twice[0]!r} for one")
 
 
 def require_images(name: str, images: Paths, check: bool = True) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from bitseek._files import parse
 from bitseek.data._pool import Pool
 from bitseek.data._protocol import Protocol, RelevanceLists
-from bitseek.data._sources import require
+from bitseek.data._sources import require, require_once
 from bitseek.data._spec import ProtocolSpec
 from bitseek.data.revisited import read_truth
 from bitseek.errors import DataError
@@ -38,8 +38,7 @@ def gldv2(spec: ProtocolSpec, root: Path, seed: int) -> Protocol:
     if unknown:
         raise DataError(f"{solution} has no solution for {len(unknown)} queries, {unknown[0]!r} for one")
     for file, ids in (("query_ids.txt", query_ids), ("index_ids.txt", index_ids)):
-        if len(set(ids)) < len(ids):
-            raise DataError(f"{folder / file} lists an image more than once")
+        require_once(folder / file, ids)
     none = np.full(len(query) + len(index), -1)
     pool = Pool(
         Features((train, query, index)),
@@ -67,10 +66,13 @@ def oxford_paris(spec: ProtocolSpec, root: Path, seed: int) -> Protocol:
     folder = root / name
     pickled, plain = folder / f"gnd_{name}.pkl", folder / f"gnd_{name}.json"
     files = [folder / "database.npy", folder / "query.npy"]
-    require([*files, plain if plain.is_file() else pickled], spec.needs, root)
+    file = plain if plain.is_file() else pickled
+    require([*files, file], spec.needs, root)
     database, query = map(_mapped, files)
-    truth = read_truth(plain if plain.is_file() else pickled)
+    truth = read_truth(file)
     images, queries = truth.images, truth.queries
+    for names in (images, queries):
+        require_once(file, names)
     if (len(database), len(query)) != (len(images), len(queries)):
         raise DataError(
             f"{folder}: the ground truth is for {len(images)} images and {len(queries)} queries, the descriptors are "

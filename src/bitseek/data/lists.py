@@ -15,7 +15,7 @@ import numpy as np
 
 from bitseek.data._pool import Pool
 from bitseek.data._protocol import ROLES, Protocol
-from bitseek.data._sources import require, require_images
+from bitseek.data._sources import require, require_images, require_once
 from bitseek.data._spec import CutOff, ProtocolSpec
 from bitseek.errors import DataError
 from bitseek.images import Paths
@@ -60,9 +60,7 @@ def read_list(path: Path, strip: str = "") -> ItemList:
     else:
         paths, labels = _indexed(path, lines)
     names = tuple(name.removeprefix("./").removeprefix(strip) for name in paths)
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise DataError(f"{path} lists {len(twice)} images more than once, {twice[0]!r} for one")
+    require_once(path, names)
     return ItemList(names, labels)
 
 

@@ -7,8 +7,9 @@ its easy, hard and junk images; the levels of difficulty say which of them count
 import math
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,11 +17,17 @@ from bitseek._files import read_json
 from bitseek.data._plain_pickle import load_plain
 from bitseek.data._pool import Pool, folder_name
 from bitseek.data._protocol import Protocol, RelevanceLists
+from bitseek.data._sources import require_once
 from bitseek.data._spec import CutOff, ProtocolSpec
 from bitseek.errors import DataError
 from bitseek.images import Loose, Paths, decode, find_images, printable
 
-Box = tuple[float, float, float, float]
+Value = TypeVar("Value")
+
+KINDS = ("easy", "hard", "junk")
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in whole pixels."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +37,13 @@ class GroundTruth:
     Attributes:
         images: names of the images that are searched.
         queries: names of the query images.
-        boxes: for each query what is asked for in its image: left, top, right, bottom in pixels; None for all of it.
+        boxes: for each query what is asked for in its image, as the file has it; None for all of it.
         lists: the items of `images` that count or are left out, by level, for each query.
     """
 
     images: tuple[str, ...]
     queries: tuple[str, ...]
-    boxes: tuple[Box | None, ...]
+    boxes: tuple[Any, ...]
     lists: RelevanceLists
 
 
@@ -53,22 +60,27 @@ def read_truth(path: Path) -> GroundTruth:
     """
     truth: Any = load_plain(path) if path.suffix == ".pkl" else read_json(path)
     try:
-        images, queries = [str(name) for name in truth["imlist"]], [str(name) for name in truth["qimlist"]]
-        kinds = {
-            kind: tuple(np.asarray(entry[kind], np.int64).reshape(-1) for entry in truth["gnd"])
-            for kind in ("easy", "hard", "junk")
-        }
-        boxes = tuple(_box(entry.get("bbx")) for entry in truth["gnd"])
-    except (KeyError, TypeError, ValueError, OverflowError, IndexError, AttributeError) as error:
+        images, queries = (_all_of(str, truth[part]) for part in ("imlist", "qimlist"))
+        listed = {kind: [_all_of(int, entry[kind]) for entry in truth["gnd"]] for kind in KINDS}
+        boxes = tuple(entry.get("bbx") for entry in truth["gnd"])
+    except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: the ground truth has no imlist, qimlist and gnd as expected: {error!r}") from error
     if len(boxes) != len(queries):
         raise DataError(f"{path}: the ground truth is for {len(queries)} queries, and lists images for {len(boxes)}")
-    for kind, listed in kinds.items():
-        if any(len(row) and not (row.min() >= 0 and row.max() < len(images)) for row in listed):
+    for kind, rows in listed.items():
+        if any(not 0 <= item < len(images) for row in rows for item in row):
             raise DataError(f"{path}: the ground truth lists {kind} images outside of imlist")
+    for one, other in combinations(KINDS, 2):
+        for query, row, rest in zip(queries, listed[one], listed[other], strict=True):
+            if both := sorted({*row} & {*rest}):
+                raise DataError(
+                    f"{path}: the ground truth lists {images[both[0]]!r} both as {one} and as {other} for the query "
+                    f"{query!r}; an image is one of easy, hard and junk, or none"
+                )
 
-    def joined(*names: str) -> tuple[np.ndarray, ...]:
-        return tuple(np.unique(np.concatenate(each)) for each in zip(*(kinds[name] for name in names), strict=True))
+    def joined(*kinds: str) -> tuple[np.ndarray, ...]:
+        rows = zip(*(listed[kind] for kind in kinds), strict=True)
+        return tuple(np.unique(np.array([item for part in parts for item in part], np.int64)) for parts in rows)
 
     lists = RelevanceLists(
         {"easy": joined("easy"), "medium": joined("easy", "hard"), "hard": joined("hard")},
@@ -78,13 +90,19 @@ def read_truth(path: Path) -> GroundTruth:
     return GroundTruth(tuple(images), tuple(queries), boxes, lists)
 
 
-def _box(given: Any) -> Box | None:
-    if given is None:
-        return None
-    left, top, right, bottom = map(float, given)
-    if not (0 <= left < right < math.inf and 0 <= top < bottom < math.inf):
-        raise ValueError(f"the box {given} is empty or begins outside of its image")
-    return left, top, right, bottom
+def _all_of(kind: type[Value], given: Any) -> list[Value]:
+    """The elements of a list, each of exactly this type: 1.7, "1" and True are no index.
+
+    Raises:
+        TypeError: it is no list, or another element is in it.
+    """
+    if not isinstance(given, list | tuple | np.ndarray):
+        raise TypeError(f"expected a list of {kind.__name__}, got {given!r:.80}")
+    values = given.reshape(-1).tolist() if isinstance(given, np.ndarray) else given
+    for value in values:
+        if type(value) is not kind:
+            raise TypeError(f"expected a list of {kind.__name__}, got one with {value!r:.80}")
+    return list(values)
 
 
 def load(spec: ProtocolSpec, path: Path, seed: int, k: CutOff = None) -> Protocol:
@@ -110,6 +128,10 @@ def load(spec: ProtocolSpec, path: Path, seed: int, k: CutOff = None) -> Protoco
         raise DataError(f"{printable(path)} must hold one ground truth and its images, got {found}. {spec.needs}")
     truth = read_truth(truths[0])
     searched, asked = _files(place, truth.images), _files(place, truth.queries)
+    boxes = [
+        None if box is None else _box(box, f"{printable(truths[0])}: the box of the query {name!r}")
+        for name, box in zip(truth.queries, truth.boxes, strict=True)
+    ]
     training = find_images(path / "train") if (path / "train").is_dir() else []
     files = [file.relative_to(path).as_posix() for file in (*searched, *asked, *training)]
     owners = [_instance(file.relative_to(path / "train")) for file in training]
@@ -119,10 +141,12 @@ def load(spec: ProtocolSpec, path: Path, seed: int, k: CutOff = None) -> Protoco
     labels = np.full(len(files), -1)
     labels[train] = [numbers.get(owner, -1) for owner in owners]
     keys = list(files)
-    keys[len(searched) : len(searched) + len(asked)] = [f"query/{name}" for name in truth.queries]
+    keys[len(searched) : len(searched) + len(asked)] = map(_key, truth.queries, boxes)
+    for role in (database, query):
+        require_once(truths[0], [keys[item] for item in role])
     images: Paths | Loose = Paths(path, tuple(files))
-    if any(truth.boxes):
-        cut = [_cut(file, box) for file, box in zip(asked, truth.boxes, strict=True)]
+    if any(boxes):
+        cut = [_cut(file, box) for file, box in zip(asked, boxes, strict=True)]
         images = Loose((*searched, *cut, *training))
     pool = Pool(images, labels, classes, tuple(keys), name=folder_name(path))
     return Protocol(f"revisited:{path}", pool, train, query, database, k=k, denominator="relevant", lists=truth.lists)
@@ -149,11 +173,31 @@ def _files(place: Path, names: tuple[str, ...]) -> list[Path]:
     return [known[name][0] for name in names]
 
 
+def _box(given: Any, what: str) -> Box:
+    """A box in whole pixels, as the image is cut.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        left, top, right, bottom = map(float, given)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{what} is left, top, right and bottom in pixels, got {given!r:.80}") from error
+    if not (0 <= left < right < math.inf and 0 <= top < bottom < math.inf):
+        raise DataError(f"{what} is empty or begins outside of the image: {given!r:.80}")
+    return round(left), round(top), round(right), round(bottom)
+
+
+def _key(name: str, box: Box | None) -> str:
+    """The key of a query: what it shows belongs to it, as two may show parts of one image."""
+    return f"query/{name}" if box is None else f"query/{name}[{','.join(map(str, box))}]"
+
+
 def _cut(file: Path, box: Box | None) -> Path | np.ndarray:
     """What a box shows of an image, or the file where there is none."""
     if box is None:
         return file
-    left, top, right, bottom = map(round, box)
+    left, top, right, bottom = box
     shown: np.ndarray = decode(file)[top:bottom, left:right]
     if not shown.size:
         raise DataError(f"the box {box} of {printable(file)} lies outside of the image")
