@@ -36,6 +36,31 @@ def components(items, radius):
     return {frozenset(group) for group in groups if len(group) > 1}
 
 
+def test_a_collection_is_made_anew_without_gaps(indexed, bitseek, tmp_path, monkeypatch):
+    """As docs/owners.md says: 8 bytes for each code that is gone, and three commands that leave them out."""
+    photos, fresh = tmp_path / "photos", tmp_path / "fresh"
+    first, second, *_ = sorted(photos.rglob("0/*.png"))
+    for grey in range(3):
+        Image.fromarray(np.full((8, 8), 80 * grey, np.uint8)).save(second)
+        bitseek.answer("index", indexed)
+    bitseek.answer("remove", indexed, first)
+    assert (indexed / "codes.bin").stat().st_size == 8 * (32 + 3)
+    with Collection.open(indexed) as opened:
+        before = {item.path: item.code for item in opened.items()}
+    assert len(before) == 31
+    bitseek.text("export", indexed, tmp_path / "all.npz")
+    bitseek.answer("index", fresh, "--codes", tmp_path / "all.npz", "--model", indexed / "model")
+    monkeypatch.setattr("bitseek.runs.Hasher.logits_of", lambda *_: pytest.fail("a picture is encoded again"))
+    done = bitseek.answer("index", fresh, photos)
+    assert (done["items"], done["added"], done["unchanged"]) == (32, 1, 31)  # what was removed by hand is there again
+    bitseek.answer("remove", fresh, first)
+    with Collection.open(fresh) as opened:
+        assert {item.path: item.code for item in opened.items()} == before
+    assert (fresh / "codes.bin").stat().st_size == 8 * 32
+    monkeypatch.undo()
+    assert bitseek.answer("verify", fresh)["ok"]
+
+
 @pytest.mark.parametrize("radius", [0, 3])
 def test_groups_are_the_components(indexed, bitseek, radius):
     with Collection.open(indexed) as opened:

@@ -188,7 +188,7 @@ def test_a_folder_is_forgotten(indexed, photos, bitseek, tmp_path):
     status, out, err = bitseek.run("index", indexed)
     assert status == 1 and "32 images (1 encoded, 0 moved, 30 unchanged, 0 removed" in out
     assert "1 of the 1 paths in" in err and f"bitseek: all else is up to date, but the folder {other} is not" in err
-    assert f"bitseek remove COLLECTION {other}" in err
+    assert f"bitseek remove '{indexed}' '{other}', or in Python" in err
     (photos / "new.png").unlink(), (photos / "labels.csv").unlink()
     assert bitseek.answer("remove", indexed, other)["items"] == 31
     assert bitseek.answer("index", indexed)["items"] == 30

@@ -292,12 +292,34 @@ def test_no_option_is_ignored(photos, bitseek, monkeypatch, tmp_path):
         (("--seed", "0"), "(--seed 3), so --seed would"),
         (("--weights", "nofile", "--size", "32"), "(--weights none), so --weights, --size would"),
         (("--supervised", *own), "(--supervised dsh), so --supervised would"),
-        (("--model", "model.onnx"), "so --model would"),
     ):
         sentence = bitseek.refusal("open", photos, *options)
         assert named in sentence and "leave that out" in sentence and "--collection DIR" in sentence
+    projections(tmp_path / "model.onnx", seed=1)
+    assert "so --model would" in bitseek.refusal("open", photos, "--model", "model.onnx")
+    assert "there is no file or folder absent" in bitseek.refusal("open", photos, "--model", "absent")
     assert "so --supervised would" in bitseek.refusal("open", photos / ".bitseek", "--supervised")
     assert "no use for --collection" in bitseek.refusal("open", photos / ".bitseek", *own)
+
+
+def test_what_a_collection_was_made_with_is_known_as_soon_as_it_is_there(photos, bitseek, monkeypatch, tmp_path):
+    """A kill right after it was made leaves a collection that refuses other options."""
+    monkeypatch.setattr(_open, "_serve", lambda *given: None)
+    hasher = projections(tmp_path / "model.onnx")
+    close = Collection.close
+
+    def killed(self):
+        close(self)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Collection, "close", killed)
+        assert bitseek.run("open", photos, "--model", tmp_path / "model.onnx", "--features").status == 130
+    assert "so --bits would" in bitseek.refusal("open", photos, "--bits", "16")
+    assert bitseek.run("open", photos, "--model", tmp_path / "model.onnx", "--features") == (0, "", "")
+    with Collection.open(photos / ".bitseek") as opened:
+        assert opened.made_with == {"--model": str(tmp_path / "model.onnx"), "--features": True}
+        assert opened.fingerprint == hasher.fingerprint
 
 
 def test_a_model_is_known_again_by_its_path(photos, bitseek, monkeypatch, tmp_path):
@@ -308,7 +330,25 @@ def test_a_model_is_known_again_by_its_path(photos, bitseek, monkeypatch, tmp_pa
     bitseek.text("open", photos, "--model", tmp_path / "model.onnx", "--features")
     assert "(--features)" not in bitseek.refusal("open", photos, "--bits", "16")
     monkeypatch.chdir(photos)
-    assert "(--model /" in bitseek.refusal("open", photos, "--model", "model.onnx")
+    assert "there is no file or folder model.onnx" in bitseek.refusal("open", photos, "--model", "model.onnx")
+
+
+def test_a_model_that_moved_is_known_again_by_its_fingerprint(
+    photos, trained, exported, bitseek, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(_open, "_serve", lambda *given: None)
+    shutil.copytree(trained, tmp_path / "run")
+    assert bitseek.run("open", photos, "--model", tmp_path / "run").status == 0
+    (tmp_path / "run").rename(tmp_path / "moved")
+    for same in (tmp_path / "moved", exported, photos / ".bitseek" / "model"):
+        assert bitseek.run("open", photos, "--model", same) == (0, "", "")
+    projections(tmp_path / "other.onnx")
+    assert "so --model would" in bitseek.refusal("open", photos, "--model", tmp_path / "other.onnx")
+    bitseek.answer("index", tmp_path / "c", photos, "--model", exported)  # of which no options are recorded
+    for same in (trained, exported):
+        assert bitseek.run("open", tmp_path / "c", "--model", same) == (0, "", "")
+    for other in (("--model", tmp_path / "other.onnx"), ("--bits", "24")):
+        assert f"{other[0]} is for a new collection" in bitseek.run("open", tmp_path / "c", *other).err
 
 
 def test_imported_codes_are_called_so(photos, bitseek, tmp_path):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -131,6 +132,23 @@ def test_making_one_that_was_killed_is_begun_anew(tmp_path, hasher):
     with pytest.raises(RunError, match="exists and is not an empty folder"):
         Collection.create(tmp_path / "d", hasher=hasher)
     assert (tmp_path / "d" / "letter.txt").exists()
+
+
+def test_what_it_was_made_with_is_given_back(tmp_path, hasher):
+    given = {"--seed": 3, "--backbone-set": ["a=1"], "--model": os.fsdecode(b"caf\xe9"), "--features": True}
+    with Collection.create(tmp_path / "c", hasher=hasher, made_with=given):
+        pass
+    with Collection.open(tmp_path / "c") as collection:
+        assert collection.made_with == given and collection.refresh() is False
+        with closing(sqlite3.connect(tmp_path / "c" / "items.sqlite")) as connection, connection:
+            connection.execute("UPDATE meta SET value = '{' WHERE key = 'made_with'")
+        with pytest.raises(RunError, match=r"what .*c was made with is damaged"):
+            print(collection.made_with)
+    with Collection.create(tmp_path / "none", hasher=hasher) as collection:
+        assert collection.made_with is None
+    with pytest.raises(BitseekError, match="values that JSON can hold by name"):
+        Collection.create(tmp_path / "odd", hasher=hasher, made_with={"--model": object()})
+    assert not (tmp_path / "odd").exists()
 
 
 def test_an_empty_collection_finds_nothing(tmp_path, hasher):

@@ -124,6 +124,38 @@ def test_an_export_is_replaced_by_another_and_nothing_else_is(suffix, tmp_path):
         _formats.write(tmp_path / "nowhere" / file.name, [], bits=12, fingerprint="f")
 
 
+def test_a_damaged_or_earlier_faiss_export_is_replaced(tmp_path):
+    """Its sentence says to export again, so that must be possible; what faiss itself wrote stays."""
+    file = tmp_path / "a.faiss"
+
+    def write():
+        _formats.write(file, [some_batch(5, 12)], bits=12, fingerprint="f")
+
+    write()
+    content = file.read_bytes()
+    end = content.index(b'{"bits"')
+    earlier = b'{"bits": 12, "fingerprint": "f"}\n'
+    ours = {
+        "a bit of a code": content[:60] + bytes([content[60] ^ 1]) + content[61:],
+        "the first bytes": bytes(16) + content[16:],
+        "a hole in the line": content[: end + 20] + content[end + 30 :],
+        "an earlier form": content[:end] + earlier + len(earlier).to_bytes(8, "little") + b"bitseek\n",
+        "the last byte": content[:-1],
+        "most of the line": content[: end + 12],
+    }
+    for damaged in ours.values():
+        file.write_bytes(damaged)
+        with pytest.raises(BitseekError, match=r"is not a \.faiss file of items that can be read"):
+            read(file)
+        write()
+        assert file.read_bytes() == content
+    for foreign in (content[:end], content[:end] + b"x", content[: end - 3], content[:30], b"bitseek", b""):
+        file.write_bytes(foreign)
+        with pytest.raises(BitseekError, match=r"is not an export of bitseek to \.faiss; move it away"):
+            write()
+        assert file.read_bytes() == foreign
+
+
 def test_foreign_files_of_the_same_kinds_are_not_replaced(tmp_path):
     import faiss
     import pyarrow as pa

@@ -1,6 +1,7 @@
 """An update does what changed and no more, says what it did, and leaves alone what it was not asked about."""
 
 import os
+import shlex
 import shutil
 import sqlite3
 from contextlib import closing
@@ -81,6 +82,37 @@ def test_unreadable_files_are_remembered_until_they_change(made, photos, hasher,
         done = collection.update(photos, hasher=network_is_not_needed)
         assert done[:4] == (1, 0, 19, 0)
         assert done.unreadable.keys() == collection.ignored().keys() == {str(broken), str(photos / "pipe.png")}
+
+
+def test_the_reason_of_a_file_that_cannot_be_read_moves_with_it(tmp_path, hasher):
+    """Folder and collection may move together: what is remembered of a file names the place where it is now."""
+    place = tmp_path / "it's\n here"
+    photos = place / "photos"
+    photos.mkdir(parents=True)
+    for name, content in (("bad.png", b"no image"), ("again.png", b"no image"), ("a.png", png(1)), ("no.png", b"")):
+        (photos / name).write_bytes(content)
+    with Collection.create(place / "c", hasher=hasher) as collection:
+        before = collection.update(photos, hasher=hasher).unreadable
+        assert collection.ignored() == before and len(before) == 3
+    place.rename(tmp_path / "there")
+    photos = tmp_path / "there" / "photos"
+    with Collection.open(tmp_path / "there" / "c") as collection:
+        done = collection.update(hasher=network_is_not_needed)
+        damaged = "is not an image that can be read, or its beginning is damaged"
+        said = {"again.png": damaged, "bad.png": damaged, "no.png": "is empty (0 bytes)"}
+        assert done.unreadable == {f"{photos}/{name}": f"{photos}/{name} {words}" for name, words in said.items()}
+        assert collection.ignored() == done.unreadable
+
+
+def test_the_command_in_a_sentence_is_quoted_for_a_shell(tmp_path, photos, hasher):
+    place = tmp_path / "it's mine"
+    with Collection.create(place, hasher=hasher) as collection:
+        collection.update(photos, hasher=hasher)
+        photos.rename(tmp_path / "unplugged")
+        with pytest.raises(RunError, match="say so: bitseek remove ") as refused:
+            collection.update(hasher=hasher)
+    command = str(refused.value).split("say so: ")[1].split(", or in Python")[0]
+    assert shlex.split(command) == ["bitseek", "remove", str(place), str(photos)]
 
 
 def test_what_the_system_refuses_is_tried_again_and_not_lost(made, photos, hasher, monkeypatch):
@@ -253,7 +285,7 @@ def test_a_root_that_is_gone_stays_as_it_was_until_it_is_forgotten(made, photos,
         assert done[:5] == (1, 0, 1, 0, {}) and len(collection) == 22 and done.missing.keys() == {str(photos)}
         sentence = f"the folder {photos} is not there; if it is on another disk, put that in. If its images are gone "
         assert done.missing[str(photos)].startswith(sentence)
-        assert f"bitseek remove COLLECTION {photos}, or in Python collection.forget(" in done.missing[str(photos)]
+        assert f"bitseek remove '{made}' '{photos}', or in Python collection.forget(" in done.missing[str(photos)]
         with pytest.raises(RunError, match="photos is not there"):
             collection.update([photos, more], hasher=hasher)
         photos.mkdir()

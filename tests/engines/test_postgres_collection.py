@@ -153,6 +153,16 @@ def test_updates(both, photos):
     assert both.update().added == 0 and both.there.generation == before
 
 
+def test_a_folder_that_is_not_there_is_told_with_the_address(both, photos):
+    """Not with the folder of the mirror, which is gone by then."""
+    (photos.parent / "other").mkdir()
+    (photos.parent / "other" / "x.png").write_bytes(png(200))
+    both.update(photos.parent / "other")
+    photos.rename(photos.parent / "unplugged")
+    missing = both.there.update().missing
+    assert f"bitseek remove '{both.there.address.shown}' '{photos}', or in Python" in missing[str(photos)]
+
+
 def test_codes_from_elsewhere(both, tmp_path):
     """Out and in again, all or none."""
     exported = [tmp_path / "here.npz", tmp_path / "there.npz"]

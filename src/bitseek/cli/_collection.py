@@ -189,14 +189,19 @@ def _check(opened: "Collection", encoder: "Encoder") -> None:
     Raises:
         CodeWidthError: it is another one.
     """
-    from bitseek.collection import at_length
-    from bitseek.portable import same_codes
-
-    if not same_codes(at_length(encoder, opened.bits).fingerprint, opened.fingerprint):
+    if not made_by(opened, encoder):
         raise CodeWidthError(
             f"the codes of {opened.folder} were made by model {opened.fingerprint}, not by {encoder.fingerprint}; "
             "leave out --model, or make a new collection"
         )
+
+
+def made_by(opened: "Collection", encoder: "Encoder") -> bool:
+    """Whether the codes of a collection are those of a model, or of its first bits."""
+    from bitseek.collection import at_length
+    from bitseek.portable import same_codes
+
+    return same_codes(at_length(encoder, opened.bits).fingerprint, opened.fingerprint)
 
 
 def item_of(opened: "Collection", name: str) -> "Item":

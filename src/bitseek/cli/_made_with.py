@@ -1,50 +1,50 @@
 """With which options `open` has made a collection: the same command opens it again, and others are not ignored."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bitseek.cli._collection import made_by
 from bitseek.cli._console import note
 from bitseek.errors import BitseekError
 
-FILE = "made_with.json"
+if TYPE_CHECKING:
+    from bitseek.collection import Encoder
 
 
-def record(collection: Path, options: Mapping[str, Any]) -> None:
-    """Write the options beside the items: their values by name."""
-    from bitseek._files import write_json
-
-    write_json(collection / FILE, dict(options))
-
-
-def check(collection: Path, options: Mapping[str, Any]) -> None:
+def check(collection: Path, options: Mapping[str, Any], model: "Callable[[], Encoder] | None") -> None:
     """Refuse options that would have no effect, because the collection was not made with them.
+
+    A model with another path may be the same one, moved or exported again: that its fingerprint says.
 
     Args:
         collection: its folder.
         options: what is given now, by name.
+        model: loads the model that is among them.
 
     Raises:
-        BitseekError: which options, and what to do.
+        BitseekError: which options, and what to do; or the model cannot be loaded.
     """
-    from bitseek._files import read_json
+    from bitseek.collection import Collection
 
-    file = collection / FILE
-    if not file.is_file():
-        if options:
-            note(f"{collection} keeps the model that it was made with; {', '.join(options)} is for a new collection")
+    if not options:
         return
-    made = read_json(file)
-    if not isinstance(made, dict):
-        raise BitseekError(f"{file} is damaged, and only notes how the collection was made: delete it")
-    others = [name for name, value in options.items() if made.get(name) != value]
-    if others:
-        before = ", ".join(_said(name, made[name]) for name in others if name in made)
-        raise BitseekError(
-            f"{collection} keeps the model that it was made with{before and f' ({before})'}, so "
-            f"{', '.join(others)} would have no effect: leave that out, or make a second collection of the images with "
-            "it: bitseek open FOLDER --collection DIR"
-        )
+    with Collection.open(collection) as opened:
+        made = opened.made_with
+        others = [name for name, value in options.items() if made is None or made.get(name) != value]
+        if model is not None and "--model" in others and made_by(opened, model()):
+            others.remove("--model")
+    if not others:
+        return
+    if made is None:
+        note(f"{collection} keeps the model that it was made with; {', '.join(others)} is for a new collection")
+        return
+    before = ", ".join(_said(name, made[name]) for name in others if name in made)
+    raise BitseekError(
+        f"{collection} keeps the model that it was made with{before and f' ({before})'}, so "
+        f"{', '.join(others)} would have no effect: leave that out, or make a second collection of the images with "
+        "it: bitseek open FOLDER --collection DIR"
+    )
 
 
 def _said(name: str, value: Any) -> str:

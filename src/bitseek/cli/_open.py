@@ -17,7 +17,7 @@ from bitseek.cli._arguments import COMPUTE, NETWORK, Compute, Flag, Json, Networ
 from bitseek.cli._collection import in_words, loader, note_left_out
 from bitseek.cli._console import note, show, updating
 from bitseek.cli._fit import fitted_to
-from bitseek.cli._made_with import check, record
+from bitseek.cli._made_with import check
 from bitseek.errors import BitseekError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def open_folder(
     if Collection.exists(place):
         if is_collection and own is not None:
             raise BitseekError(f"{place} is a collection itself, so there is no use for --collection; leave it out")
-        check(place, options)
+        check(place, options, None if model is None else loader(model, compute))
     else:
         with _new(place, source):
             if model is not None:
@@ -102,8 +102,7 @@ def open_folder(
                 )
                 hasher = fitted.hasher
                 facts |= {"method": fitted.method, "candidates": [each._asdict() for each in fitted.candidates]}
-            Collection.create(place, hasher=hasher, features=features).close()
-            record(place, options)
+            Collection.create(place, hasher=hasher, features=features, made_with=options).close()
             note(f"what bitseek keeps of {source} is in {place}; delete that folder to forget it")
     work = Work(place, None if is_collection else [source], hasher, compute)
     _serve(work, port, browser, facts, json)

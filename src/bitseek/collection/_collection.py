@@ -1,9 +1,10 @@
 """Collection: what can be done with somebody's images on disk; each method stands on the module of its concept."""
 
+import json
 import os
 import shlex
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -51,7 +52,13 @@ class Collection(Contents):
 
     @classmethod
     def create(
-        cls, folder: FilePath, *, hasher: Encoder, features: bool = False, thumbnails: bool = True
+        cls,
+        folder: FilePath,
+        *,
+        hasher: Encoder,
+        features: bool = False,
+        thumbnails: bool = True,
+        made_with: Mapping[str, Any] | None = None,
     ) -> "Collection":
         """Make an empty collection for the codes of a hasher, which is copied into it.
 
@@ -62,13 +69,14 @@ class Collection(Contents):
             hasher: what `bitseek.load` gives.
             features: whether to keep the features of each image too (2 bytes a number), to re-rank hits by them.
             thumbnails: whether to keep a small picture of each image.
+            made_with: what to record of how it is made, by name, of values that JSON can hold; see `made_with`.
 
         Raises:
             BitseekError: the folder holds something already, or cannot be made; the hasher is none, or cannot be saved.
         """
         if not isinstance(hasher, Encoder):
             raise BitseekError(f"a hasher is what bitseek.load gives, got {hasher!r:.80}")
-        made = cls(_create.make(folder, hasher, features=features, thumbnails=thumbnails))
+        made = cls(_create.make(folder, hasher, features=features, thumbnails=thumbnails, made_with=made_with))
         made._is_new = True
         return made
 
@@ -101,6 +109,20 @@ class Collection(Contents):
                 return stat.S_ISREG(file.stat().st_mode)
             except (FileNotFoundError, NotADirectoryError):
                 return False
+
+    @property
+    def made_with(self) -> dict[str, Any] | None:
+        """What `create` was told to record of how it was made; None if that was nothing.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        with self._items.reading() as connection:
+            recorded = _items.get_made_with(connection)
+        try:
+            return None if recorded is None else dict(json.loads(recorded))
+        except (TypeError, ValueError) as error:
+            raise RunError(f"what {printable(self.folder)} was made with is damaged: {error}") from error
 
     def __enter__(self) -> "Collection":
         return self

@@ -176,7 +176,7 @@ class Comparison:
     def still_unreadable(self) -> dict[str, str]:
         """The files and folders that are there but cannot be read, by their absolute paths, with the reason."""
         rows = self._connection.execute(_IGNORED)
-        return self._closed | {os.fsdecode(self._roots[root].file(path)): reason for root, path, reason in rows}
+        return self._closed | dict(self._roots[root].told(path, reason) for root, path, reason in rows)
 
     def reuse(self, ids: Iterable[int]) -> None:
         """Note items whose code was taken for another file."""
@@ -184,7 +184,8 @@ class Comparison:
 
     def leave_out(self, files: Iterable[tuple[int, bytes, int, int, str]]) -> None:
         """Remember files that cannot be read: root, path, size and time of change, reason."""
-        self._connection.executemany("INSERT OR REPLACE INTO ignored VALUES (?, ?, ?, ?, ?, 0)", files)
+        kept = ((*file, self._roots[file[0]].without_place(file[1], reason)) for *file, reason in files)
+        self._connection.executemany("INSERT OR REPLACE INTO ignored VALUES (?, ?, ?, ?, ?, 0)", kept)
 
     def take_in(self, files: Iterable[tuple[int | None, bytes | None]]) -> None:
         """Forget that files could not be read: root, path."""

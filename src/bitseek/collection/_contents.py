@@ -160,7 +160,7 @@ class Contents:
         with self._reading() as (connection, _):
             roots = {root.id: root for root in roots_of(connection, self.folder)}
             rows = connection.execute("SELECT root, path, reason FROM ignored ORDER BY root, path").fetchall()
-        return {os.fsdecode(roots[root].file(path)): reason for root, path, reason in rows if root in roots}
+        return dict(roots[root].told(path, reason) for root, path, reason in rows if root in roots)
 
     def roots(self) -> list[str]:
         """The folders that were indexed; of the files that were given by name, their folders."""

@@ -1,16 +1,19 @@
 """Making the folder of a collection: whole, or not at all. The items come last, and a collection is what has them."""
 
+import json
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from bitseek._files import FilePath, user_path
 from bitseek.collection._contents import MODEL
 from bitseek.collection._encoder import Encoder
 from bitseek.collection._items import DATABASE, Meta, create
 from bitseek.collection._lock import HOLDER, LOCK, WriterLock
-from bitseek.errors import RunError
+from bitseek.errors import BitseekError, RunError
 from bitseek.images import printable
 
 _MAKING = ".making"
@@ -26,7 +29,9 @@ OURS = frozenset({
 """Names in the folder of a collection that was never updated."""
 
 
-def make(folder: FilePath, encoder: Encoder, *, features: bool, thumbnails: bool) -> Path:
+def make(
+    folder: FilePath, encoder: Encoder, *, features: bool, thumbnails: bool, made_with: Mapping[str, Any] | None
+) -> Path:
     """Make an empty collection for the codes of an encoder, which is saved in it.
 
     Returns:
@@ -34,8 +39,12 @@ def make(folder: FilePath, encoder: Encoder, *, features: bool, thumbnails: bool
 
     Raises:
         RunError: the folder holds something already, or cannot be made.
-        BitseekError: the encoder cannot be saved.
+        BitseekError: the encoder cannot be saved, or `made_with` cannot be JSON.
     """
+    try:
+        recorded = None if made_with is None else json.dumps(dict(made_with))
+    except (TypeError, ValueError) as error:
+        raise BitseekError(f"what a collection is made with is values that JSON can hold by name: {error}") from error
     target = user_path(folder).absolute()
     try:
         _check_free(target)
@@ -44,7 +53,7 @@ def make(folder: FilePath, encoder: Encoder, *, features: bool, thumbnails: bool
             _check_free(target)  # another program may have made one meanwhile
             (target / _MAKING).mkdir(exist_ok=True)
             try:
-                _fill(target, encoder, features, thumbnails)
+                _fill(target, encoder, features, thumbnails, recorded)
             except BaseException:
                 unmake(target)
                 raise
@@ -64,7 +73,7 @@ def _check_free(target: Path) -> None:
         raise RunError(f"{printable(target)} exists and is not an empty folder; give another folder")
 
 
-def _fill(target: Path, encoder: Encoder, features: bool, thumbnails: bool) -> None:
+def _fill(target: Path, encoder: Encoder, features: bool, thumbnails: bool, made_with: str | None) -> None:
     """Write the model and the items, each in full before it gets its place."""
     for part in (target / MODEL, target / _MAKING / MODEL):
         shutil.rmtree(part, ignore_errors=True)
@@ -73,7 +82,7 @@ def _fill(target: Path, encoder: Encoder, features: bool, thumbnails: bool) -> N
     meta = Meta(encoder.bits, encoder.fingerprint, int(features), 0, int(thumbnails))
     for end in ("", "-wal", "-shm"):
         (target / _MAKING / (DATABASE + end)).unlink(missing_ok=True)
-    create(target / _MAKING / DATABASE, meta)
+    create(target / _MAKING / DATABASE, meta, made_with)
     (target / _MAKING / DATABASE).rename(target / DATABASE)
     (target / _MAKING).rmdir()
 

@@ -3,7 +3,8 @@
 faiss searches by itself and gives ids, by which a collection knows its items. The file keeps neither paths nor labels.
 What faiss has no place for, the number of bits (faiss rounds it up to whole bytes), the fingerprint and the CRC-32 of
 codes and ids, stands after the index, where faiss reads no more: a line of JSON, its CRC-32 and its length, each as 4
-bytes, little-endian, and a mark. Where nothing follows the index, faiss itself wrote it.
+bytes, little-endian, and a mark. Where nothing follows the index, faiss itself wrote it. So bitseek knows a file of its
+own by the mark, also if it is damaged or of an earlier form, or by the beginning of the line, if the end was cut off.
 """
 
 import json
@@ -23,13 +24,23 @@ from bitseek.errors import ShapeError
 
 _MARK = b"bitseek\n"
 _END = struct.Struct(f"<II{len(_MARK)}s")
+_BEGIN = b'{"bits": '
 _LONGEST = 4096
 
 
 def is_ours(path: Path) -> bool:
-    """Whether it is such a file, with its last line."""
+    """Whether bitseek wrote it, sound or damaged; not so of one that was cut off before the last line.
+
+    Raises:
+        ShapeError: it is no such file.
+    """
     with path.open("rb") as file:
-        return bool(_last_line(file, find_codes(file).end))
+        file.seek(max(0, path.stat().st_size - len(_MARK)))
+        if file.read() == _MARK:
+            return True
+        file.seek(0)
+        file.seek(find_codes(file).end)
+        return file.read(len(_BEGIN)) == _BEGIN
 
 
 def write(path: Path, batches: Iterable[Batch], bits: int, fingerprint: str) -> None:

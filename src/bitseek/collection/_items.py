@@ -123,12 +123,18 @@ class Meta(NamedTuple):
     items: int = 0
 
 
-def create(file: Path, meta: Meta) -> None:
-    """Write a file without items."""
+def create(file: Path, meta: Meta, made_with: str | None = None) -> None:
+    """Write a file without items; `made_with` is JSON, see `get_made_with`."""
     with sentences(file), closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.executescript(_SCHEMA)
         connection.execute("INSERT INTO meta VALUES ('format', ?)", (FORMAT,))
-        put_meta(connection, meta._asdict())
+        put_meta(connection, meta._asdict() | ({} if made_with is None else {"made_with": made_with}))
+
+
+def get_made_with(connection: sqlite3.Connection) -> str | None:
+    """What was recorded of how the collection was made; None if nothing was."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'made_with'").fetchone()
+    return None if row is None else str(row[0])
 
 
 def get_meta(connection: sqlite3.Connection, file: Path) -> Meta:
@@ -145,7 +151,8 @@ def get_meta(connection: sqlite3.Connection, file: Path) -> Meta:
             raise
         values = {}
     found = values.pop("format", None)
-    values.pop("importing", None)
+    for other in ("importing", "made_with"):
+        values.pop(other, None)
     if isinstance(found, bytes):  # as format 2 wrote it
         found = os.fsdecode(found)
     if found is None:

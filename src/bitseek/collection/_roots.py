@@ -8,7 +8,6 @@ part of it, and a parent takes up what the others hold below it.
 """
 
 import os
-import shlex
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,6 +45,19 @@ class Root(NamedTuple):
             return b""
         start = self.folder.rstrip(b"/") + b"/"
         return path[len(start) :] if path.startswith(start) else None
+
+    def without_place(self, path: bytes, sentence: str) -> str:
+        """A sentence about a file below it, to be kept: without the absolute path, as the folder may move."""
+        return sentence.replace(printable(self.file(path)), _ITSELF)
+
+    def told(self, path: bytes, sentence: str) -> tuple[str, str]:
+        """The absolute path that a file has now, and such a sentence with it."""
+        file = self.file(path)
+        return os.fsdecode(file), sentence.replace(_ITSELF, printable(file))
+
+
+_ITSELF = "\x1a"
+"""Stands for a file in a sentence about it: ASCII's SUBSTITUTE, which no printable path contains."""
 
 
 _ANY = "SELECT 1 FROM items WHERE removed_in IS NULL LIMIT 1"
@@ -134,7 +146,7 @@ def scopes_of(
     missing: dict[str, str] = {}
     for scope in scopes:
         try:
-            _check_there(connection, scope)
+            _check_there(connection, collection, scope)
         except RunError as error:
             if paths is not None or len(missing) + 1 == len(scopes):
                 raise
@@ -186,13 +198,13 @@ def _new_folder(
 ) -> Scope:
     """A folder that is in none of the collection; it takes up what other roots hold below it."""
     if files:
-        _check_place(connection, files)
+        _check_place(connection, collection, files)
     root = files._replace(kind="folder") if files else Root(free_id(roots), "folder", path, True)
     record(connection, collection, root)
     for other in roots:
         inside, below = root.relative(other.folder), other.relative(root.folder)
         if inside or (inside is not None and other.kind == "import"):
-            _check_place(connection, other)
+            _check_place(connection, collection, other)
             _take_up(connection, root, other, inside + b"/" if inside else b"")
         elif below and other.kind == "import":
             _take_up_part(connection, root, other, len(below) + 1, below + b"/", below + b"0")
@@ -256,12 +268,14 @@ def _knows(connection: sqlite3.Connection, root: Root, part: bytes) -> bool:
     return not part
 
 
-def _check_there(connection: sqlite3.Connection, scope: Scope) -> None:
+def _check_there(connection: sqlite3.Connection, collection: Path, scope: Scope) -> None:
     """Refuse a root that is gone, or is an empty folder in the place of what was there, as of a disk that is out."""
     root, name = scope.root, printable(scope.root.folder)
     if not root.there:
-        raise RunError(f"the folder {name} is not there; if it is on another disk, put that in. {_forget(root)}")
-    _check_place(connection, root)
+        raise RunError(
+            f"the folder {name} is not there; if it is on another disk, put that in. {_forget(collection, root)}"
+        )
+    _check_place(connection, collection, root)
     if root.kind == "folder" and not scope.part:
         try:
             with os.scandir(root.folder) as entries:
@@ -271,20 +285,25 @@ def _check_there(connection: sqlite3.Connection, scope: Scope) -> None:
         if empty and (items := _lost(connection, root)):
             raise RunError(
                 f"the folder {name} is empty, but {items} images of the collection were in it; if it is on another "
-                f"disk, put that in. {_forget(root)}"
+                f"disk, put that in. {_forget(collection, root)}"
             )
 
 
-def _forget(root: Root) -> str:
+def _forget(collection: Path, root: Root) -> str:
     """What to do where the images of a folder are gone for good."""
     name = printable(root.folder)
     return (
-        f"If its images are gone for good, say so: bitseek remove COLLECTION {shlex.quote(name)}, or in Python "
-        f"collection.forget({name!r})"
+        f"If its images are gone for good, say so: bitseek remove {_quoted(printable(collection))} {_quoted(name)}, or "
+        f"in Python collection.forget({name!r})"
     )
 
 
-def _check_place(connection: sqlite3.Connection, root: Root) -> None:
+def _quoted(name: str) -> str:
+    """A name as a word of a shell's command, whatever is put in its place."""
+    return "'" + name.replace("'", "'\\''") + "'"
+
+
+def _check_place(connection: sqlite3.Connection, collection: Path, root: Root) -> None:
     """Refuse a folder that has none of the items, and is not where they were: the collection alone was moved."""
     stored = connection.execute("SELECT absolute FROM roots WHERE id = ?", (root.id,)).fetchone()
     if root.kind == "import" or not root.there or stored is None:
@@ -294,7 +313,8 @@ def _check_place(connection: sqlite3.Connection, root: Root) -> None:
         here, before = printable(root.folder), printable(absolute)
         raise RunError(
             f"none of the {items} images that were in {before} is in {here}, where they should be now by the place of "
-            f"the collection; move the collection back, or put the images into one of the two folders. {_forget(root)}"
+            "the collection; move the collection back, or put the images into one of the two folders. "
+            f"{_forget(collection, root)}"
         )
 
 

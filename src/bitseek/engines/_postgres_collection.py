@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -43,7 +43,13 @@ class PostgresCollection(PostgresContents):
 
     @classmethod
     def create(
-        cls, folder: FilePath, *, hasher: Encoder, features: bool = False, thumbnails: bool = True
+        cls,
+        folder: FilePath,
+        *,
+        hasher: Encoder,
+        features: bool = False,
+        thumbnails: bool = True,
+        made_with: Mapping[str, Any] | None = None,
     ) -> "PostgresCollection":
         """Make an empty collection for the codes of a hasher, which is copied into it.
 
@@ -52,6 +58,7 @@ class PostgresCollection(PostgresContents):
             hasher: what `bitseek.load` gives.
             features: must be False; features are kept in folders only.
             thumbnails: whether to keep a small picture of each image.
+            made_with: must be None; it is for `bitseek open`, which makes folders only.
 
         Raises:
             BitseekError: something is there, the server cannot be reached, it has no pgvector, or the hasher cannot
@@ -61,6 +68,8 @@ class PostgresCollection(PostgresContents):
         place = parse(address)
         if features:
             raise UnsupportedError("a collection in PostgreSQL keeps no features; leave --features out")
+        if made_with is not None:
+            raise UnsupportedError("a collection in PostgreSQL does not record what it was made with; leave that out")
         with tempfile.TemporaryDirectory(prefix="bitseek-") as model, closing(Server(place)) as server:
             hasher.save(Path(model) / "model")
             with server.writing(wait=0.0) as connection:
@@ -127,7 +136,8 @@ class PostgresCollection(PostgresContents):
 
         with self._changing(wait) as one:
             given = self.encoder if hasher is None else hasher
-            return one.collection.update(folders, hasher=given, threads=threads, progress=one.staging(tell))
+            done = one.collection.update(folders, hasher=given, threads=threads, progress=one.staging(tell))
+            return done._replace(missing={name: one.named(words) for name, words in done.missing.items()})
 
     def add_codes(
         self,

@@ -129,7 +129,7 @@ class PostgresContents(Collection):
         with self._server.reading() as connection:
             roots = {root.id: root for root in roots_of(connection, self._tables)}
             rows = sorted(self._tables.ignored(connection))
-        return {os.fsdecode(roots[row[0]].file(row[1])): row[4] for row in rows if row[0] in roots}
+        return dict(roots[root].told(path, reason) for root, path, _, _, reason, _ in rows if root in roots)
 
     def roots(self) -> list[str]:
         """The folders that were indexed, on the machine that indexed them."""
@@ -231,6 +231,11 @@ class PostgresContents(Collection):
         return hits[0] if single else hits
 
     # --- what only a folder can do ----------------------------------------------------------------------------
+
+    @property
+    def made_with(self) -> None:
+        """None: of a collection in PostgreSQL nothing is recorded of how it was made."""
+        return None
 
     @property
     def model(self) -> Path:

@@ -42,11 +42,16 @@ class Change:
             items=tables.items(connection),
         )
         self.collection = self._mirror.collection
+        self._folder = str(folder)
         self._staged = time.monotonic()
 
     def close(self) -> None:
         """Close the mirror."""
         self._mirror.close()
+
+    def named(self, words: str) -> str:
+        """Words about the mirror as words about the collection: its folder is called by the address."""
+        return words.replace(self._folder, self._tables.address.shown)
 
     def staging(self, tell: Callable[[Progress], None] | None) -> Callable[[Progress], None]:
         """A function that stages what is done, now and then, and tells the progress."""
@@ -103,10 +108,9 @@ def change(connection: Connection, tables: Tables) -> Iterator[Change]:
             one.publish()
         except BitseekError as error:
             _publish_what_is_done(one)
-            words = str(error)
-            if folder not in words:
+            if folder not in str(error):
                 raise
-            raise type(error)(words.replace(folder, tables.address.shown)) from error
+            raise type(error)(one.named(str(error))) from error
         except BaseException:
             _publish_what_is_done(one)
             raise
