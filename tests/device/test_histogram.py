@@ -51,6 +51,19 @@ def test_counts_equal_brute_force_and_the_kernels(data):
     np.testing.assert_array_equal(counts.relevant, kernels.relevant)
 
 
+def test_too_little_memory_is_a_sentence_about_what_there_is(monkeypatch):
+    """Neither `histograms` nor `retrieval` nor `score` takes a bound, so they do not speak of one."""
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee the manual.")
+
+    codes, relevance = Codes.from_bits(np.eye(3, dtype=bool)), Relevance.from_labels([1, 2, 1], [1, 2, 1])
+    monkeypatch.setattr(_histogram._Block, "count", full)
+    for measure in (histograms, retrieval):
+        with pytest.raises(BitseekError, match=r"20.00 GiB.\); give less to measure at once, or leave the device out"):
+            measure(codes, codes, relevance, device="cpu")
+
+
 @pytest.mark.parametrize("ties", ["expected", "best", "worst", "stable"])
 def test_figures_are_the_same_to_the_last_digit(ties):
     rng = np.random.default_rng(7)

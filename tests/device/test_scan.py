@@ -211,8 +211,9 @@ def test_too_little_memory_is_a_sentence(monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee the manual.")
 
     monkeypatch.setattr(index._device, "_find", Full())
-    for search in (index.nearest, index.within):
-        with pytest.raises(BitseekError, match=r"cpu has too little memory \(CUDA .* 20.00 GiB.\); give memory="):
+    for search, less in ((index.nearest, "a smaller k"), (index.within, "within a smaller radius")):
+        said = rf"cpu has too little memory \(CUDA .* 20.00 GiB.\); give memory=.* fewer queries at once or {less}$"
+        with pytest.raises(BitseekError, match=said):
             search(codes, 3)
 
 

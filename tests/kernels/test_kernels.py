@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +124,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path):
         "from bitseek.kernels import jit, scan;"
         "print(repr(jit._CACHE), scan.nearest(np.zeros((5, 1), np.uint64), np.zeros((1, 1), np.uint64), 2, 64))"
     )
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "below")}
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "below"), "NUMBA_OPT": "0"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "'' [[0 1]]\n"
@@ -262,3 +263,24 @@ def test_a_program_may_end_while_clusters_are_built():
 
 def test_notice_is_a_log_record():
     assert logging.getLogger("bitseek.kernels") is jit.logger
+
+
+@pytest.mark.skipif(not jit.COMPILED, reason="there is no compiler")
+def test_threads_that_make_kernels_at_once_leave_numbas_folder_as_it_was():
+    """One is decorating while another begins, and ends after it."""
+    before, began, may_end = jit.numba.config.CACHE_DIR, threading.Event(), threading.Event()
+
+    def second():
+        with jit._own_cache():
+            began.set()
+            may_end.wait(60)
+
+    other = threading.Thread(target=second)
+    with jit._own_cache():
+        other.start()
+        assert not began.wait(0.1)
+        assert jit._CACHE == jit.numba.config.CACHE_DIR
+    may_end.set()
+    other.join()
+    assert began.is_set()
+    assert before == jit.numba.config.CACHE_DIR

@@ -11,7 +11,7 @@ from tests.metrics.oracles import ap_of_order, ranked_by_sort
 
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError, ShapeError
-from bitseek.metrics import Relevance, histograms, measure, precision_at, recall_at, retrieval
+from bitseek.metrics import Relevance, histograms, measure, precision_at, recall_at, retrieval, retrieval_by_scores
 from bitseek.metrics import precision_to_last as trapezoid_precision
 
 
@@ -84,6 +84,21 @@ def test_ranks_that_are_no_sequence_are_refused_by_name(some, ranks, unchecked):
         return
     with pytest.raises(BitseekError, match="precision_at is numbers of ranks"):
         retrieval(*some, precision_at=ranks)
+
+
+def test_labels_are_no_relevance_and_bits_no_codes(some, unchecked):
+    queries, database, relevance = some
+    labels = r"Relevance\.from_labels\(query_labels, database_labels\) or Relevance\.from_lists gives, got list"
+    for measured in (
+        lambda: retrieval(queries, database, [0, 1]),
+        lambda: histograms(queries, database, [0, 1]),
+        lambda: retrieval_by_scores([np.zeros((2, 2))], [0, 1]),
+    ):
+        with pytest.raises(ShapeError, match=labels):
+            measured()
+    for codes in ((queries.to_bits(), database), (queries, database.to_bits())):
+        with pytest.raises(ShapeError, match=r"codes are Codes, got ndarray; use Codes\.from_bits"):
+            retrieval(*codes, relevance)
 
 
 def test_k_may_be_an_integer_of_any_kind(some):

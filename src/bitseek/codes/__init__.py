@@ -9,6 +9,7 @@ FORMS              file formats of `Codes.save` and `Codes.load`, by name
 from bitseek.codes._bits import signs
 from bitseek.codes._bits import words_per_code as words_per_code
 from bitseek.codes._codes import Codes, hamming_distances
+from bitseek.codes._codes import check_codes as check_codes
 from bitseek.codes._faiss import find_codes as find_codes
 from bitseek.codes._faiss import write_codes as write_codes
 from bitseek.codes._forms import FORMS

@@ -135,7 +135,7 @@ class Codes:
         parts = list(parts) if isinstance(parts, Iterable) else [parts]
         if not parts:
             raise ShapeError("nothing to concatenate")
-        _check_codes(*parts)
+        check_codes(*parts)
         widths = {part.bits for part in parts}
         if len(widths) > 1:
             raise CodeWidthError(f"codes of {sorted(widths)} bits cannot be put together")
@@ -224,7 +224,7 @@ def hamming_distances(a: Codes, b: Codes) -> Int32[np.ndarray, "a b"]:
     >>> hamming_distances(Codes.from_bits([[0, 0, 1]]), Codes.from_bits([[0, 0, 1], [1, 1, 1]]))
     array([[0, 2]], dtype=int32)
     """
-    _check_codes(a, b)
+    check_codes(a, b)
     if a.bits != b.bits:
         raise CodeWidthError(f"codes of {a.bits} and of {b.bits} bits cannot be compared; encode both with one model")
     distances = np.zeros((len(a), len(b)), np.int32)
@@ -236,7 +236,12 @@ def hamming_distances(a: Codes, b: Codes) -> Int32[np.ndarray, "a b"]:
     return distances
 
 
-def _check_codes(*given: Any) -> None:
+def check_codes(*given: Any) -> None:
+    """Refuse what is no `Codes`, bits or logits for example.
+
+    Raises:
+        ShapeError: it is something else.
+    """
     for codes in given:
         if not isinstance(codes, Codes):
             raise ShapeError(f"codes are Codes, got {type(codes).__name__}; use Codes.from_bits or Codes.from_logits")

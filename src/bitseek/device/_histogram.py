@@ -45,7 +45,7 @@ def distance_histograms(
     tally = np.zeros((len(task.query_words), 2 * task.bits + 3), np.int64)  # by key; the last is what is left out
     bytes_per_row = min(_QUERIES, len(tally)) * _BYTES_PER_PAIR + 64 * 8 * task.query_words.shape[1]
     step = max(64, work // bytes_per_row)
-    with enough_memory(where):
+    with enough_memory(where, "give less to measure at once, or leave the device out, and the CPU counts"):
         blocks = [_Block.of(task, start, where) for start in range(0, len(tally), _QUERIES)]
         for start in range(0, len(task.database_words), step):
             rows = slice(start, start + step)

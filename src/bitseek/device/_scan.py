@@ -27,6 +27,8 @@ _SLACK = 4
 
 _MOST_WORK = 2 << 30
 
+_LESS = "give memory=… (bytes that may be taken), or search for fewer queries at once"
+
 
 class DeviceScan:
     """Compares queries with all codes of an index, on a device that torch has.
@@ -69,7 +71,7 @@ class DeviceScan:
         Raises:
             BitseekError: the device has too little memory.
         """
-        with self._lock, enough_memory(self.device):
+        with self._lock, enough_memory(self.device, f"{_LESS} or a smaller k"):
             chunks = self._prepare(queries.shape[1])
             room = max(_FEWEST, 2 * k)
             blocks = self._blocks(queries, room)
@@ -85,7 +87,7 @@ class DeviceScan:
         Raises:
             BitseekError: the device has too little memory.
         """
-        with self._lock, enough_memory(self.device):
+        with self._lock, enough_memory(self.device, f"{_LESS} or within a smaller radius"):
             chunks = self._prepare(queries.shape[1])
             blocks = self._blocks(queries, _FEWEST)
             none = np.zeros(0, np.int64)

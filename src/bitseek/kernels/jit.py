@@ -26,6 +26,7 @@ import inspect
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -84,13 +85,20 @@ def keep(*kernels: Any) -> None:
 
 @contextmanager
 def _own_cache() -> Iterator[None]:
-    """Numba reads where its cache is when it decorates, so for that moment only it is ours."""
-    users = numba.config.CACHE_DIR
-    try:
-        numba.config.CACHE_DIR = _CACHE
-        yield
-    finally:
-        numba.config.CACHE_DIR = users
+    """Numba reads where its cache is when it decorates, so for that moment only it is ours.
+
+    One thread at a time: what a second one found would be ours, and it would leave that to everybody.
+    """
+    with _DECORATING:
+        users = numba.config.CACHE_DIR
+        try:
+            numba.config.CACHE_DIR = _CACHE
+            yield
+        finally:
+            numba.config.CACHE_DIR = users
+
+
+_DECORATING = threading.Lock()
 
 
 def _cache_folder() -> str:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, SupportsIndex, get_args
 import numpy as np
 from jaxtyping import Float, Int64
 
-from bitseek.codes import Codes
+from bitseek.codes import Codes, check_codes
 from bitseek.errors import CodeWidthError, ShapeError
 from bitseek.kernels.device import device_loops
 from bitseek.metrics._average_precision import Denominator, of_groups
 from bitseek.metrics._groups import Groups, StableSums, cut_off, one_of
-from bitseek.metrics._relevance import Relevance
+from bitseek.metrics._relevance import Relevance, check_relevance
 
 if TYPE_CHECKING:
     from bitseek.kernels.histogram import Task
@@ -75,7 +75,7 @@ def histograms(
 
     Raises:
         CodeWidthError: codes of different length, or of more than 32,000 bits.
-        ShapeError: the relevance is of another number of queries or items.
+        ShapeError: something else than codes and relevance, or relevance of another number of queries or items.
 
     >>> codes = Codes.from_bits([[0, 0], [0, 1], [1, 1]])
     >>> counts = histograms(codes[0], codes, Relevance.from_labels([7], [7, 7, 8]))
@@ -84,6 +84,8 @@ def histograms(
     """
     from bitseek.kernels.histogram import distance_histograms, stable_sums  # numba takes half a second to import
 
+    check_codes(query_codes, database_codes)
+    check_relevance(relevance)
     if query_codes.bits != database_codes.bits:
         raise CodeWidthError(
             f"queries have {query_codes.bits} bits and the database {database_codes.bits}; encode both with one model"

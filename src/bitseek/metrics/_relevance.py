@@ -177,6 +177,19 @@ class Relevance:
             yield rows, bits[:, None], words, False
 
 
+def check_relevance(given: Any) -> None:
+    """Refuse what is no `Relevance`, labels for example.
+
+    Raises:
+        ShapeError: it is something else.
+    """
+    if not isinstance(given, Relevance):
+        raise ShapeError(
+            "relevance is what Relevance.from_labels(query_labels, database_labels) or Relevance.from_lists gives, got "
+            f"{type(given).__name__}"
+        )
+
+
 def _ids(ids: Any) -> np.ndarray:
     return as_array(ids, "ids") if is_tensor(ids) else np.asarray(ids)
 

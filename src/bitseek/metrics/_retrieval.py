@@ -15,7 +15,7 @@ from bitseek.metrics._confidence import Interval, bootstrap
 from bitseek.metrics._groups import ORDERS, Groups, Ties, cut_off, one_of, rank
 from bitseek.metrics._histograms import Histograms, histograms
 from bitseek.metrics._precision import mean, ratio, relevant_at
-from bitseek.metrics._relevance import Relevance
+from bitseek.metrics._relevance import Relevance, check_relevance
 from bitseek.metrics._revisited import precision_to_last_of, trapezoid_of
 
 NoHit = Literal["zero", "skip"]
@@ -130,6 +130,7 @@ def retrieval(
     >>> round(result.mAP, 4), result.queries, result.database
     (0.8333, 1, 3)
     """
+    check_relevance(relevance)
     rules = Rules.of(k, denominator, ties, no_hit, ap, precision_at, relevance.database)
     counts = histograms(query_codes, database_codes, relevance, device=device)
     return rules.measure([counts.groups], relevance.queries, counts.bits, counts.excluded)

@@ -14,7 +14,7 @@ from bitseek._checks import as_array
 from bitseek.errors import ShapeError
 from bitseek.metrics._average_precision import Denominator
 from bitseek.metrics._groups import Groups, Ties, integers
-from bitseek.metrics._relevance import Relevance
+from bitseek.metrics._relevance import Relevance, check_relevance
 from bitseek.metrics._retrieval import AP, NoHit, Retrieval, Rules
 
 
@@ -42,6 +42,7 @@ def retrieval_by_scores(
     >>> round(retrieval_by_scores([scores], Relevance.from_labels([7], [7, 7, 8])).mAP, 4)
     0.8333
     """
+    check_relevance(relevance)
     rules = Rules.of(k, denominator, ties, no_hit, ap, precision_at, relevance.database)
     rankings = _ranked_by_scores(scores, relevance, stable=ties == "stable")
     return rules.measure(rankings, relevance.queries, None, len(relevance.removed.items))
