@@ -1,8 +1,10 @@
 """Codes in PostgreSQL, beyond what every engine does: filters, the HNSW index, one writer, and what goes wrong."""
 
+import shutil
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 
 from bitseek.codes import Codes
 from bitseek.collection import Collection, StoredItem
-from bitseek.engines import connect, open_collection
+from bitseek.engines import _postgres_search, connect, open_collection
 from bitseek.engines._postgres import PostgresEngine
 from bitseek.engines._postgres_collection import PostgresCollection
 from bitseek.engines._postgres_search import Recall
@@ -140,6 +142,46 @@ def test_the_hnsw_index():
         ]
     assert "by_code" in plans[0] and "by_code" not in plans[1]
     made.close()
+
+
+@contextmanager
+def to_be_indexed(**settings):
+    """The writer's connection, the tables and what is recorded of 2,000 codes, on a server with settings of its own."""
+    given = "%20".join(f"-c%20{name}%3D{value}" for name, value in settings.items())
+    engine = PostgresEngine.create(postgres.address(options=given), bits=256)
+    engine.add(codes(2000, 256))
+    with closing(engine), writer(Server(engine.address), tables := Tables(engine.address), 0.0) as connection:
+        yield connection, tables, tables.meta(connection)
+
+
+def test_the_hnsw_index_is_built_in_memory(monkeypatch):
+    """Where the server allows too little, it is asked for more, for this one build; up to a bound."""
+    said = []
+    with to_be_indexed(maintenance_work_mem="1MB") as (connection, tables, meta):
+        connection.add_notice_handler(lambda notice: said.append(notice.message_primary))
+        _postgres_search.build_index(connection, tables, meta)
+        assert not said and connection.execute("SHOW maintenance_work_mem").fetchone() == ("1MB",)
+        connection.execute(tables.named("DROP INDEX {schema}.by_code"))
+        monkeypatch.setattr(_postgres_search, "MOST_MEMORY", 1 << 20)
+        _postgres_search.build_index(connection, tables, meta)
+        assert len(said) == 1 and "no longer fits into maintenance_work_mem" in said[0]
+
+
+def test_where_workers_can_share_no_memory_one_process_builds_the_hnsw_index(monkeypatch):
+    """As in a container; here they are asked to share a terabyte."""
+    if not Path("/dev/shm").is_dir() or not 0 < shutil.disk_usage("/dev/shm").total < 1 << 40:
+        pytest.skip("what processes share has no bound here")
+    monkeypatch.setattr(_postgres_search, "_BYTES_OF_NODE", 1 << 40)
+    monkeypatch.setattr(_postgres_search, "MOST_MEMORY", 1 << 40)
+    real, asked_for = _postgres_search._create_index, []
+    monkeypatch.setattr(
+        _postgres_search,
+        "_create_index",
+        lambda *given, **workers: asked_for.append(workers) or real(*given, **workers),
+    )
+    with to_be_indexed(min_parallel_table_scan_size=0) as (connection, tables, meta):
+        _postgres_search.build_index(connection, tables, meta)
+        assert asked_for == [{}, {"workers": "0"}] and _postgres_search.has_index(connection, tables)
 
 
 def _statement(address, order):

@@ -6,7 +6,7 @@ from typing import Any, LiteralString, NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
-from psycopg import sql
+from psycopg import errors, sql
 
 from bitseek.codes import Codes
 from bitseek.engines._postgres_code import as_sent, received
@@ -40,6 +40,20 @@ set_config('hnsw.iterative_scan', 'strict_order', true), set_config('plan_cache_
 """For the rest of a transaction. The scan goes on where a filter leaves few hits; every plan is one that knows k."""
 
 _INDEX: LiteralString = "CREATE INDEX by_code ON {schema}.items USING hnsw (code {operators}) WHERE NOT gone"
+
+_WITH_MEMORY = """
+SELECT set_config('maintenance_work_mem', greatest(setting::bigint, %s)::text || 'kB', true),
+set_config('max_parallel_maintenance_workers', coalesce(%s, current_setting('max_parallel_maintenance_workers')), true)
+FROM pg_settings WHERE name = 'maintenance_work_mem'
+"""
+"""For the rest of a transaction: at least so many kB for a build, and so many workers, or as many as the server has."""
+
+_BYTES_OF_NODE = 1 << 10
+"""Of an item in the graph while it is built, beside its code: mostly the links to 32 neighbours."""
+
+MOST_MEMORY = 1 << 30
+"""Bytes of the server that a build takes by itself. Where the graph does not fit, pgvector goes on in its file, and
+each further item takes many times as long."""
 
 _HAS_INDEX: LiteralString = """
 SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -151,6 +165,9 @@ def has_index(connection: Connection, tables: Tables) -> bool:
 def build_index(connection: Connection, tables: Tables, meta: Meta) -> None:
     """Build the HNSW index, unless it is there (PostgreSQL keeps it up to date), and measure and record its recall.
 
+    It is built in memory, up to `MOST_MEMORY` or what the server allows itself for such work if that is more, by the
+    workers that the server allows.
+
     Args:
         connection: of the writer.
         tables: of the collection.
@@ -160,11 +177,20 @@ def build_index(connection: Connection, tables: Tables, meta: Meta) -> None:
         RunError: pgvector is too old.
     """
     if not has_index(connection, tables):
-        operators = tables.vector(connection).operators
-        connection.execute(tables.named(_INDEX, operators=operators))
+        try:
+            _create_index(connection, tables, meta)
+        except errors.DiskFull:  # or what workers share: in a container that is 64 MB, if nobody has changed it
+            _create_index(connection, tables, meta, workers="0")
     with connection.transaction():
         found = recall(connection, tables, meta, tables.address.effort)
         tables.put_meta(connection, {"recall": found.written()})
+
+
+def _create_index(connection: Connection, tables: Tables, meta: Meta, workers: str | None = None) -> None:
+    memory = min(meta.items * (_BYTES_OF_NODE + meta.bits // 8), MOST_MEMORY)
+    with connection.transaction():
+        connection.execute(_WITH_MEMORY, (memory >> 10, workers))
+        connection.execute(tables.named(_INDEX, operators=tables.vector(connection).operators))
 
 
 def recall(connection: Connection, tables: Tables, meta: Meta, effort: int) -> Recall:
