@@ -14,22 +14,20 @@ _OF_THE_CPU = 2 << 30
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device; of a CPU, whose memory is that of all programs, two gigabytes."""
+    """Bytes that are free on a device, or that torch keeps for later; of a CPU, which all programs share, 2 GiB."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory()) - int(torch.mps.current_allocated_memory())
     return _OF_THE_CPU
 
 
 @contextmanager
-def enough_memory(device: torch.device) -> Iterator[None]:
-    """What is done in the block, or a `BitseekError` if the device has too little memory for it."""
+def enough_memory(device: torch.device, advice: str) -> Iterator[None]:
+    """What is done in the block, or a `BitseekError` if the device has too little memory for it, with what to do."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         reason = str(error).splitlines()[0]
-        raise BitseekError(
-            f"{device} has too little memory ({reason}); give memory=… (bytes that may be taken), or search for fewer "
-            "queries, or a smaller k, at once"
-        ) from error
+        raise BitseekError(f"{device} has too little memory ({reason}); {advice}") from error

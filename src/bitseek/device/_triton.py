@@ -32,9 +32,10 @@ except ImportError:  # a torch without it, as for the CPU or for Windows
     pass
 
 if TYPE_CHECKING:
-    constexpr = int
-else:
+    constexpr, tensor = int, Any
+else:  # Triton reads annotations too, and knows no names but its own
     constexpr = getattr(tl, "constexpr", int)  # what is fixed when a kernel is compiled
+    tensor = getattr(tl, "tensor", object)
 
 _NUMBERS = ["first", "start", "stop", "stride", "room", "queries"]
 """Arguments whose values are no reason to compile a kernel anew."""
@@ -57,7 +58,7 @@ def _inner(function: Callable[..., Any]) -> Any:
 
 
 @_inner
-def _ones(x: Any) -> Any:
+def _ones(x: tensor) -> tensor:
     """Number of ones of words; compilers know this form, and make one instruction of it."""
     x = x.to(tl.uint64, bitcast=True)
     x = x - ((x >> 1) & 0x5555555555555555)
@@ -68,18 +69,18 @@ def _ones(x: Any) -> Any:
 
 @_jit
 def _by_words(
-    asked: Any,
-    planes: Any,
-    alive: Any,
-    limits: Any,
-    found: Any,
-    counts: Any,
-    first: Any,
-    start: Any,
-    stop: Any,
-    stride: Any,
-    room: Any,
-    queries: Any,
+    asked: tensor,
+    planes: tensor,
+    alive: tensor,
+    limits: tensor,
+    found: tensor,
+    counts: tensor,
+    first: tensor,
+    start: tensor,
+    stop: tensor,
+    stride: tensor,
+    room: tensor,
+    queries: tensor,
     HAS_ALIVE: constexpr,
     WORDS: constexpr,
     ID: constexpr,
@@ -100,25 +101,25 @@ def _by_words(
         near = (there & (away < tl.load(limits + query))).to(tl.int32)
         hits = tl.sum(near, axis=0)
         if hits > 0:
-            slots = tl.atomic_add(counts + query, hits) + tl.cumsum(near, axis=0) - 1
+            slots = tl.atomic_add(counts + query, hits, sem="relaxed") + tl.cumsum(near, axis=0) - 1
             keys = (away.to(tl.int64) << ID) | (first + at)
             tl.store(found + query * room + slots, keys, mask=(near > 0) & (slots < room))
 
 
 @_jit
 def _by_products(
-    asked: Any,
-    planes: Any,
-    alive: Any,
-    limits: Any,
-    found: Any,
-    counts: Any,
-    first: Any,
-    start: Any,
-    stop: Any,
-    stride: Any,
-    room: Any,
-    queries: Any,
+    asked: tensor,
+    planes: tensor,
+    alive: tensor,
+    limits: tensor,
+    found: tensor,
+    counts: tensor,
+    first: tensor,
+    start: tensor,
+    stop: tensor,
+    stride: tensor,
+    room: tensor,
+    queries: tensor,
     HAS_ALIVE: constexpr,
     WORDS: constexpr,
     ID: constexpr,
@@ -141,14 +142,14 @@ def _by_products(
         products = tl.dot(tl.load(cells, mask=known[:, None], other=0), head_signs, out_dtype=tl.int32)
         for word in range(1, WORDS):
             theirs = tl.load(planes + at + word * stride.to(tl.int64), mask=inside, other=0)
-            signs = ((((theirs[None, :] >> bit[:, None]) & 1) * 2) - 1).to(tl.int8)
+            their_signs = ((((theirs[None, :] >> bit[:, None]) & 1) * 2) - 1).to(tl.int8)
             mine = tl.load(cells + word * 64, mask=known[:, None], other=0)
-            products += tl.dot(mine, signs, out_dtype=tl.int32)
+            products += tl.dot(mine, their_signs, out_dtype=tl.int32)
         least = 64 * WORDS - 2 * tl.load(limits + rows, mask=known, other=0)
         near = (there[None, :] & (products > least[:, None])).to(tl.int32)
         hits = tl.sum(near, axis=1)
         if tl.max(hits, axis=0) > 0:
-            before = tl.atomic_add(counts + rows, hits, mask=hits > 0)
+            before = tl.atomic_add(counts + rows, hits, mask=hits > 0, sem="relaxed")
             slots = before[:, None] + tl.cumsum(near, axis=1) - 1
             away = (64 * WORDS - products) >> 1
             keys = (away.to(tl.int64) << ID) | (first + at)[None, :]
