@@ -52,15 +52,24 @@ def replicated_words(path: str, n: int, seed: int = 0, flip: float = 0.02) -> tu
 
 
 def interleaved(sides: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float]) -> dict[str, float]:
-    """Median seconds of each side over rounds in which they take turns, after one that does not count."""
+    """Median seconds of each side over rounds in which they take turns, after one that does not count.
+
+    A turn is as many runs as a tenth of a second has room for, and each round begins with another side: what a short
+    run takes depends on which side has left the processor's caches to it.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for run in sides.values():
+    runs = {}
+    for name, run in sides.items():
+        begin = clock()
         run()
-    for _ in range(rounds):
-        for name, run in sides.items():
+        runs[name] = max(1, round(TURN / max(clock() - begin, 1e-6)))
+    names = list(sides)
+    for number in range(rounds):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
             begin = clock()
-            run()
-            seconds[name].append(clock() - begin)
+            for _ in range(runs[name]):
+                sides[name]()
+            seconds[name].append((clock() - begin) / runs[name])
     return {name: median(values) for name, values in seconds.items()}
 
 
@@ -80,3 +89,5 @@ def packed(words: np.ndarray, bits: int) -> np.ndarray:
 
 
 CPU, WALL = time.process_time, time.perf_counter
+TURN = 0.1
+"""Seconds."""

@@ -82,7 +82,7 @@ def test_searches_of_another_kind_are_tried_on_their_own(monkeypatch):
 
 def test_it_is_tried_again_now_and_then(monkeypatch):
     plans, planner = Plans(monkeypatch, scan=1, pruned=2), Planner()
-    for _ in range(_planner._AGAIN_AFTER):
+    for _ in range(2 * _planner._AGAIN_AFTER):
         planner.answer(QUERIES, "nearest", 10, plans)
     assert planner.choices()[0].plan == "scan"
     plans.milliseconds["pruned"] = 0.01
@@ -91,3 +91,15 @@ def test_it_is_tried_again_now_and_then(monkeypatch):
         planner.answer(QUERIES, "nearest", 10, plans)
     assert sum(queries == 1 for _, queries in plans.calls) == 2 * 2, "two more trials, which begin with one query"
     assert planner.choices()[0].plan == "pruned"
+
+
+@pytest.mark.parametrize("pruned", [1.1, 20])
+def test_trials_take_little_time_however_slow_the_other_plan_is(pruned, monkeypatch):
+    """Of single queries, after the first trials: the scan's time, and a fiftieth."""
+    plans, planner = Plans(monkeypatch, scan=1, pruned=pruned), Planner()
+    for _ in range(_planner._MOST_TRIALS):
+        planner.answer(QUERIES[:1], "nearest", 10, plans)
+    begin, calls = plans.now, round(3 * _planner._AGAIN_AFTER * pruned)
+    for _ in range(calls):
+        planner.answer(QUERIES[:1], "nearest", 10, plans)
+    assert 1 < (plans.now - begin) * 1000 / calls < 1.021

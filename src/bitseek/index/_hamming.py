@@ -2,7 +2,7 @@
 
 import os
 import threading
-from typing import Any, SupportsIndex, cast
+from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Int64
@@ -15,7 +15,7 @@ from bitseek.index import _on_device, _plain, _store
 from bitseek.index._clusters import Clusters
 from bitseek.index._database import Database
 from bitseek.index._hits import Hits, RaggedHits, ScoredHits
-from bitseek.index._planner import Explanation, Found, Plan, Planner, Used, Verb
+from bitseek.index._planner import Explanation, Found, Plan, Planner, Used, Verb, as_plan
 from bitseek.kernels import loading
 from bitseek.kernels.layout import split
 
@@ -67,7 +67,7 @@ class HammingIndex:
 
     def _start(self, database: Database, plan: Any, threads: Any, device: Any, memory: Any) -> None:
         self._database = database
-        self._plan: Plan = _known(plan, device)
+        self._plan: Plan = as_plan(plan, device is not None)
         self._device = _on_device.scan_on(device, database.bits, memory)
         self._threads = None if threads is None else whole_number(threads, "threads")
         self._clusters = Clusters()
@@ -216,12 +216,13 @@ class HammingIndex:
     # --- plans ------------------------------------------------------------------------------------------------
 
     def build(self, *, wait: bool = True) -> None:
-        """Sort the codes into clusters now, for the pruned plan.
+        """Sort the codes into clusters now, for the pruned plan; on a device, which has no such plan, nothing is done.
 
         Args:
             wait: whether to return only when they are there; if not, they are built in the background.
         """
-        self._clusters.build(self._database, self._threads, wait=wait)
+        if self._device is None:
+            self._clusters.build(self._database, self._threads, wait=wait)
 
     @property
     def build_is_due(self) -> bool:
@@ -268,8 +269,8 @@ class HammingIndex:
     def _find(self, codes: Any, verb: Verb, number: int, plan: Any) -> list[Found]:
         """The hits of the queries, in one or two pieces, by the plan that was chosen or by the quicker one."""
         self._check(codes)
-        wanted: Plan = self._plan if plan is None else _known(plan, self._device)
         here = self._device is None
+        wanted: Plan = self._plan if plan is None else as_plan(plan, not here)
         in_numpy = here and wanted == "auto" and loading.numpy_suffices(len(codes), self._database.words)
         if wanted == "pruned":
             self._clusters.build(self._database, self._threads, wait=True, again=False)
@@ -390,11 +391,3 @@ def _codes(codes: Any, what: str) -> Codes:
     if not isinstance(codes, Codes):
         raise ShapeError(f"{what} is Codes, got {type(codes).__name__}; make them by Codes.from_logits or .from_bits")
     return codes
-
-
-def _known(plan: Any, device: Any) -> Plan:
-    if plan not in ("auto", "scan", "pruned"):
-        raise BitseekError(f"a plan is 'auto', 'scan' or 'pruned', got {plan!r}")
-    if plan == "pruned" and device is not None:
-        raise BitseekError("a device scans all codes; leave out plan='pruned', or the device")
-    return cast(Plan, plan)

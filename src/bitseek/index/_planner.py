@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Int64
+
+from bitseek.errors import BitseekError
 
 Plan = Literal["auto", "scan", "pruned"]
 Used = Literal["scan", "pruned"]
@@ -21,7 +23,22 @@ _BATCH = 16
 _TRIAL_QUERIES = 32
 _FEWEST_TRIALS, _MOST_TRIALS = 3, 16
 _CLEAR = 2.0
+
 _AGAIN_AFTER = 256
+"""Calls until both plans are tried out again, if they are about as quick."""
+
+
+def as_plan(given: Any, on_device: bool) -> Plan:
+    """The plan that a user gave.
+
+    Raises:
+        BitseekError: there is no such plan, or none on a device.
+    """
+    if given not in ("auto", "scan", "pruned"):
+        raise BitseekError(f"a plan is 'auto', 'scan' or 'pruned', got {given!r}")
+    if given == "pruned" and on_device:
+        raise BitseekError("a device scans all codes; leave out plan='pruned', or the device")
+    return cast(Plan, given)
 
 
 class Found(NamedTuple):
@@ -108,20 +125,35 @@ class Explanation:
 
 @dataclass
 class _Trials:
+    """What was found out about one kind of search.
+
+    Attributes:
+        scan: seconds a query that the scan took, of each trial;
+        pruned: that the pruned plan took.
+        looked_at: share of the database that it looked at.
+        quicker: plan.
+        enough: whether to stop trying out. The pruned plan's time depends on the query, so a close race takes longer.
+        calls_left: until both are tried out again, as the queries may have become others. They are the more, the longer
+            the slower plan takes, so that trials never take more than 2 % of the time.
+    """
+
     scan: list[float] = field(default_factory=list)
     pruned: list[float] = field(default_factory=list)
     looked_at: float = 0.0
-    calls: int = 0
+    quicker: Used = "scan"
+    enough: bool = False
+    calls_left: float = 0.0
 
-    def quicker(self) -> Used:
-        return "pruned" if fmean(self.pruned) < fmean(self.scan) else "scan"
-
-    def enough(self) -> bool:
-        """Whether to stop trying out. The pruned plan's time depends on the query, so a close race takes longer."""
-        if len(self.scan) < _FEWEST_TRIALS:
-            return False
+    def add(self, scan: float, pruned: float, looked_at: float) -> None:
+        """Another trial."""
+        self.scan = [*self.scan, scan][-_MOST_TRIALS:]
+        self.pruned = [*self.pruned, pruned][-_MOST_TRIALS:]
+        self.looked_at = looked_at
         ratio = fmean(self.pruned) / max(fmean(self.scan), 1e-12)
-        return len(self.scan) >= _MOST_TRIALS or not 1 / _CLEAR < ratio < _CLEAR
+        self.quicker = "pruned" if ratio < 1 else "scan"
+        is_clear = not 1 / _CLEAR < ratio < _CLEAR
+        self.enough = len(self.scan) >= (_FEWEST_TRIALS if is_clear else _MOST_TRIALS)
+        self.calls_left = _AGAIN_AFTER * max(ratio, 1 / max(ratio, 1e-12))
 
 
 class Planner:
@@ -165,7 +197,7 @@ class Planner:
         """All that was chosen."""
         with self._lock:
             return tuple(
-                Choice(search, tried.quicker(), 1e3 * fmean(tried.scan), 1e3 * fmean(tried.pruned), tried.looked_at)
+                Choice(search, tried.quicker, 1e3 * fmean(tried.scan), 1e3 * fmean(tried.pruned), tried.looked_at)
                 for search, tried in self._trials.items()
                 if tried.scan
             )
@@ -174,17 +206,15 @@ class Planner:
         """The quicker plan for this kind of search; None if it should be tried out (again)."""
         with self._lock:
             trials = self._trials.setdefault(search, _Trials())
-            if not (batch and trials.scan) and not trials.enough():
+            if not (trials.enough or (batch and trials.scan)):
                 return None
-            trials.calls += 1
-            if trials.calls % _AGAIN_AFTER == 0:  # the queries may have become others
+            trials.calls_left -= 1
+            if trials.calls_left <= 0:
+                trials.calls_left = _AGAIN_AFTER  # one of several threads is enough
                 return None
-            return trials.quicker()
+            return trials.quicker
 
     def _tried(self, search: str, queries: int, scan: float, pruned: float, looked_at: float) -> None:
         """Write down the seconds that both plans took for the same queries."""
         with self._lock:
-            trials = self._trials[search]
-            trials.scan = [*trials.scan, scan / queries][-_MOST_TRIALS:]
-            trials.pruned = [*trials.pruned, pruned / queries][-_MOST_TRIALS:]
-            trials.looked_at = looked_at
+            self._trials[search].add(scan / queries, pruned / queries, looked_at)
