@@ -184,7 +184,10 @@ class Comparison:
 
     def leave_out(self, files: Iterable[tuple[int, bytes, int, int, str]]) -> None:
         """Remember files that cannot be read: root, path, size and time of change, reason."""
-        kept = ((*file, self._roots[file[0]].without_place(file[1], reason)) for *file, reason in files)
+        kept = (
+            (root, path, size, time_ns, self._roots[root].without_place(path, reason))
+            for root, path, size, time_ns, reason in files
+        )
         self._connection.executemany("INSERT OR REPLACE INTO ignored VALUES (?, ?, ?, ?, ?, 0)", kept)
 
     def take_in(self, files: Iterable[tuple[int | None, bytes | None]]) -> None:
