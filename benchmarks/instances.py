@@ -35,7 +35,7 @@ from bitseek.evaluation import Report, evaluate
 from bitseek.images import Features
 from bitseek.metrics import retrieval_by_scores
 from bitseek.models import build_backbone
-from bitseek.runs import Hasher, adapt, encode_features
+from bitseek.runs import Hasher, encode_features
 from bitseek.training import train
 from frozen_ledger import read_lines
 from instance_views import make
@@ -149,8 +149,8 @@ def variants(hasher: Hasher, data: Protocol) -> Iterator[tuple[str, Report]]:
     """What is measured of a hasher: once, or three times where its head ends in batch norm."""
     yield "unchanged", evaluate(hasher, data)
     changes: dict[str, Callable[[], Hasher]] = {
-        "reset": lambda: adapt(hasher, data.pool.images, data.train),
-        "re-estimated": lambda: adapt(hasher, data.pool.images, data.database),
+        "reset": lambda: hasher.adapted(data.pool.images, data.train),
+        "re-estimated": lambda: hasher.adapted(data.pool.images, data.database),
     }
     for variant, changed in changes.items():
         try:

@@ -101,6 +101,21 @@ def test_what_users_import_is_little_and_explained():
     assert 50 <= len(bitseek.__all__) + len(listed) <= 90, listed
 
 
+def thresholds(path: Path):
+    """Comparisons of logits with 0, by which reals would become bits beside the one rule."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Compare) and "logit" in ast.unparse(node.left):
+            zero = isinstance(node.comparators[0], ast.Constant) and node.comparators[0].value == 0
+            if zero and isinstance(node.ops[0], ast.Gt | ast.GtE | ast.Lt | ast.LtE):
+                yield f"{path.name}:{node.lineno}"
+
+
+def test_logits_become_bits_in_one_function(tmp_path):
+    assert [found for path in FILES for found in thresholds(path)] == []
+    (tmp_path / "other.py").write_text("bits = self.logits_of(squares)[:, 0] >= 0\n")
+    assert list(thresholds(tmp_path / "other.py")) == ["other.py:1"], "the gate can fail"
+
+
 def test_no_file_is_too_long():
     assert {path.name: n for path in FILES if (n := len(path.read_text().splitlines())) > 400} == {}
 

@@ -73,7 +73,7 @@ class MissingExtra(BitseekError, ImportError):
 
 EXTRAS = {
     "train": ("torch", "torchvision", "timm", "safetensors", "sklearn", "huggingface_hub", "jinja2"),
-    "plots": ("matplotlib", "umap", "tensorboard"),
+    "plots": ("umap", "tensorboard"),
     "onnx": ("onnxruntime",),
     "export": ("onnx", "onnxscript"),
     "serve": ("fastapi", "starlette", "uvicorn", "orjson", "prometheus_client", "python_multipart"),

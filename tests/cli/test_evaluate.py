@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -32,8 +33,9 @@ def test_train_leaves_a_report_and_a_card(trained):
 def test_evaluate_measures_the_runs_own_split(run, bitseek):
     before = json.loads((run / "report.json").read_text())
     (run / "report.json").unlink()
-    value = bitseek.answer("evaluate", run)
-    assert value == {"run": str(run), **before} and json.loads((run / "report.json").read_text()) == before
+    value = bitseek.answer("evaluate", run, "--out", run / "other.json")
+    assert value == {"run": str(run), **before} == {"run": str(run), **json.loads((run / "other.json").read_text())}
+    assert json.loads((run / "report.json").read_text()) == before
     shown = bitseek.text("evaluate", run)
     assert f"{before['figure']}  {before['mAP']:.4f}" in shown and "bounds over ties" in shown
     assert f"{before['mAP_worst']:.4f} … {before['mAP_best']:.4f}" in shown
@@ -54,10 +56,9 @@ def test_evaluate_measures_the_runs_own_split(run, bitseek):
 def test_another_figure_never_takes_the_place_of_the_runs_own(arguments, figure, run, bitseek, tmp_path):
     """Bug 4: it stood in report.json and on the card, without its name."""
     before = kept(run)
-    value = bitseek.answer("evaluate", run, *arguments, "--out", tmp_path / "other.json")
-    assert figure in value["figure"] and kept(run) == before
-    assert {"run": str(run), **json.loads((tmp_path / "other.json").read_text())} == value
-    assert value["figure"] in bitseek.text("evaluate", run, *arguments) and kept(run) == before
+    shown = bitseek.text("evaluate", run, *arguments, "--out", tmp_path / "other.json")
+    value = json.loads((tmp_path / "other.json").read_text())
+    assert figure in value["figure"] and value["figure"] in shown and kept(run) == before
 
 
 def test_queries_that_were_training_items_are_refused(run, bitseek):
@@ -154,3 +155,36 @@ def test_evaluate_says_what_is_wrong(run, bitseek):
     assert "ternary 0 or more" in bitseek.refusal("evaluate", run, "--ternary", "-1")
     assert "NAME=VALUE" in bitseek.refusal("evaluate", run, "--protocol-set", "k")
     assert "has no option nope" in bitseek.refusal("evaluate", run, "--protocol-set", "nope=1")
+
+
+ROOMS = {
+    "cli": 8, "evaluation": 7, "runs": 6, "methods": 5, "models": 4, "data": 3, "metrics": 2, "images": 2, "kernels": 1,
+}  # fmt: skip
+"""Packages that a figure passes through, and the layer of each; codes and labels are values, not rooms."""
+
+
+def test_the_walk_from_a_run_to_its_figure_enters_nine_rooms_and_calls_downwards(run, bitseek):
+    """As docs/architecture.md tells it; the one call upwards is that which shows how far the encoding is."""
+    calls = set()
+
+    def room(frame):
+        package, _, rest = frame.f_globals.get("__name__", "").partition(".")
+        return rest.partition(".")[0] if package == "bitseek" else ""
+
+    def note(frame, event, _):
+        called = room(frame) if event == "call" and frame.f_code.co_name != "<module>" else ""
+        if called in ROOMS:
+            caller = frame.f_back
+            while caller is not None and room(caller) not in ROOMS:
+                caller = caller.f_back
+            calls.add((room(caller) if caller is not None else called, called))
+
+    sys.setprofile(note)
+    try:
+        bitseek.answer("evaluate", run)
+    finally:
+        sys.setprofile(None)
+    assert {called for _, called in calls} == set(ROOMS)
+    between = {(caller, called) for caller, called in calls if caller != called}
+    assert {(caller, called) for caller, called in between if ROOMS[caller] <= ROOMS[called]} == {("images", "cli")}
+    assert {caller for caller, called in between if called == "evaluation"} == {"cli"}

@@ -31,6 +31,8 @@ def test_progress_without_a_terminal(bitseek, pictures):
     arguments = ("train", "dsh", f"folder:{pictures}", "--backbone", "small-cnn", "--epochs", "10", "--bits", "8")
     status, _, err = bitseek.run(*arguments, "--out", "run")
     lines = err.splitlines()
+    parts = "33 to train on, 3 queries, 33 in the database"
+    assert lines[0] == f"folder:{pictures.resolve()}: {parts}; 3 classes: blue 12, green 12, red 12"
     assert status == 0 and sum("images/s" in line and line.startswith("epoch ") for line in lines) == 10
     assert any(line.startswith("encoding  36/36") for line in lines)
 
@@ -57,7 +59,8 @@ def test_offline_the_sentence_about_weights_is_whole(tmp_path):
         [warm.python(), "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 1 and done.stdout == ""
-    (sentence,) = done.stderr.splitlines()
+    found, sentence = done.stderr.splitlines()
+    assert found.startswith("digits: 1200 to train on")
     assert "the weights of resnet50 cannot be downloaded" in sentence
     assert sentence.endswith(
         "give --weights FILE (safetensors or a state dict), or start from scratch with --weights none"

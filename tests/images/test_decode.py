@@ -1,4 +1,3 @@
-import inspect
 import io
 import os
 import struct
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from bitseek.errors import ImageError, ShapeError
-from bitseek.images import decode, decode_many
+from bitseek.images import decode, decode_many, upright
 
 
 def gradient(height=24, width=32):
@@ -361,6 +360,23 @@ def test_an_unloaded_jpeg_is_drafted_as_its_file_is_and_left_alone(tmp_path, mod
         np.testing.assert_array_equal(whole, np.asarray(image.convert("RGB")))
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "AVIF", "MPO"])
+@pytest.mark.parametrize("orientation", [None, *range(10)])
+def test_the_size_in_full_is_told_beside_the_pixels(tmp_path, kind, orientation):
+    options = {}
+    if orientation is not None:
+        options["exif"] = Image.Exif()
+        options["exif"][274] = orientation
+    path = saved(tmp_path / "a", Image.fromarray(gradient(201, 403)), format=kind, **options)
+    with Image.open(path) as unloaded:
+        for source in (path, unloaded):
+            for min_side in (None, 20, 100, 300):
+                picture, size = upright(source, min_side=min_side)
+                np.testing.assert_array_equal(np.asarray(picture), decode(path, min_side=min_side))
+                assert size == ((201, 403) if orientation in (5, 6, 7, 8) else (403, 201))
+                assert (picture.size != size) == (kind in ("JPEG", "MPO") and min_side in (20, 100))
+
+
 def test_what_a_user_did_to_a_pil_image_counts(tmp_path, opened):
     path = saved(tmp_path / "a.jpg", Image.fromarray(gradient(64, 64)))
     own = opened(path)
@@ -483,10 +499,10 @@ def test_an_error_without_words_is_called_by_its_name(tmp_path, monkeypatch):
         decode(tmp_path / "a.png")
 
 
-def test_what_is_no_image_at_all(tmp_path):
+def test_what_is_no_image_at_all(tmp_path, unchecked):
     for wrong in (None, 3, [1, 2], object()):
         with pytest.raises(ImageError, match="an image is a path"):
-            inspect.unwrap(decode)(wrong)
+            decode(wrong)
     closed = Image.open(saved(tmp_path / "a.png", Image.new("RGB", (8, 8))))
     closed.close()
     with pytest.raises(ImageError, match=r"a\.png"):

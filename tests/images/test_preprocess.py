@@ -55,6 +55,7 @@ def test_exact_resampling_but_for_rounding(height, width, interpolation, size, c
         square = preprocess.square(pixels)
         assert square.shape == (size, size, 3) and square.dtype == np.uint8
         assert np.abs(square - exact_square(pixels, preprocess)).max() <= 1.25  # it rounds twice, half a level each
+        np.testing.assert_array_equal(preprocess.square(Image.fromarray(pixels)), square)
 
 
 def test_sides():

@@ -129,10 +129,11 @@ def test_numbers_that_are_none(tmp_path, unchecked):
 def test_no_torch(tmp_path):
     files(tmp_path, pixels(2))
     program = (
-        "import sys, numpy as np; from bitseek.images import Paths, Preprocess, batches, image_size, walk; "
+        "import sys, numpy as np; from bitseek.images import Paths, Preprocess, batches, upright, walk; "
         "from pathlib import Path; images = Paths(Path(sys.argv[1]), ('0.png', '1.png')); "
         "print(sum(len(ids) for ids, _ in batches(images, Preprocess(), unreadable={})), len(list(walk(sys.argv[1]))), "
-        "*image_size(Path(sys.argv[1], '0.png')), *sorted({'torch', 'timm', 'torchvision'} & set(sys.modules)))"
+        "*upright(Path(sys.argv[1], '0.png'))[1], "
+        "*sorted({'torch', 'timm', 'torchvision'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", program, tmp_path], check=True, capture_output=True, text=True)
     assert run.stdout.split() == ["2", "2", "26", "30"]

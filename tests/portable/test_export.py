@@ -13,7 +13,7 @@ from torch import nn
 import bitseek
 from bitseek.errors import BitseekError
 from bitseek.methods import METHODS, Task
-from bitseek.models import BatchNormHead, build_backbone
+from bitseek.models import Backbone, BatchNormHead, build_backbone
 from bitseek.portable import LOGIT_BOUND, OnnxHasher, export_onnx
 from bitseek.portable._onnx_file import MOST_BYTES
 from bitseek.runs import Hasher
@@ -64,26 +64,41 @@ def test_the_head_of_every_method(name, tmp_path):
     compare(Hasher(backbone, shaken(head), TASK.bits), tmp_path / "a.onnx")
 
 
+def narrow(backbone):
+    """AlexNet with short layers behind its convolutions: its own are 200 MB of the same kind."""
+    network = backbone.network
+    network.classifier[1], network.classifier[4] = nn.Linear(256 * 36, 20), nn.Linear(20, 24)
+    return Backbone(network, backbone.config.model_copy(update={"features": 24}))
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
         ("small-cnn", {"size": 28, "mean": (0.1, 0.5, 0.7), "std": (0.2, 0.3, 0.9)}),
-        ("mobilenetv2_100", {"size": 33, "pad_type": "same"}),
-        ("resnet18", {"size": 48}),
+        ("test_efficientnet", {"size": 33, "pad_type": "same"}),
+        ("test_resnet", {"size": 48}),
         ("alexnet", {"size": 64}),
     ],
 )
 def test_backbones(name, options, tmp_path):
     backbone = build_backbone(name, **options)
+    backbone = narrow(backbone) if name == "alexnet" else backbone
     torch.manual_seed(0)
     compare(Hasher(backbone, BatchNormHead(backbone.features, 12), 12), tmp_path / "a.onnx", n=3)
 
 
-def test_a_pass_for_training_leaves_no_trace(hasher, tmp_path):
+def test_an_earlier_export_is_replaced_and_nothing_else_changed_printed_or_logged(
+    hasher, exported, tmp_path, capfd, caplog
+):
+    file = tmp_path / "a.onnx"
+    file.write_bytes(exported.read_bytes())
     hasher.train()
-    export_onnx(hasher, tmp_path / "a.onnx")
+    export_onnx(hasher, file)  # warnings are errors
     assert hasher.training
     hasher.eval()
+    assert OnnxHasher(file).fingerprint == f"{hasher.fingerprint}+onnx"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
+    assert capfd.readouterr() == ("", "") and not [r for r in caplog.records if r.levelno >= logging.WARNING]
 
 
 def test_what_is_in_the_file(exported, hasher, digits):
@@ -110,11 +125,6 @@ def test_no_path_of_this_machine_is_in_the_file(exported):
     assert b".py" not in content
 
 
-def test_nothing_is_printed_and_nothing_logged(hasher, tmp_path, capfd, caplog):
-    export_onnx(hasher, tmp_path / "a.onnx")  # warnings are errors
-    assert capfd.readouterr() == ("", "") and not [r for r in caplog.records if r.levelno >= logging.WARNING]
-
-
 def test_the_file_of_somebody_else_is_not_replaced(hasher, exported, tmp_path):
     file = tmp_path / "a.onnx"
     model = onnx.load(exported)
@@ -130,14 +140,6 @@ def test_the_file_of_somebody_else_is_not_replaced(hasher, exported, tmp_path):
         export_onnx(hasher, file)
     with pytest.raises(BitseekError, match="there is no folder"):
         export_onnx(hasher, tmp_path / "absent" / "a.onnx")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
-
-
-def test_an_earlier_export_is_replaced(hasher, exported, tmp_path):
-    file = tmp_path / "a.onnx"
-    file.write_bytes(exported.read_bytes())
-    export_onnx(hasher, file)
-    assert OnnxHasher(file).fingerprint == f"{hasher.fingerprint}+onnx"
     assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
 
 

@@ -17,7 +17,6 @@ from bitseek.models import BatchNormHead, LinearHead, build_backbone, digest_of
 from bitseek.runs import (
     Hasher,
     RunConfig,
-    adapt,
     encode,
     encode_features,
     keep_report,
@@ -285,7 +284,7 @@ def test_adapting_balances_the_bits_and_leaves_the_hasher_alone():
     hasher = Hasher(None, BatchNormHead(12, 16), 16)
     hasher.head[1].running_mean.fill_(5.0)
     before = hasher.fingerprint
-    adapted = adapt(hasher, features, np.arange(400))
+    adapted = hasher.adapted(features)
     assert hasher.fingerprint == before != adapted.fingerprint
     assert np.abs(bit_balance(adapted.encode(features)) - 0.5).max() < 0.1
     assert bit_balance(hasher.encode(features)).max() < 0.1
@@ -296,7 +295,8 @@ def test_adapted_to_images_in_any_form_and_only_where_there_is_batch_norm():
     hasher = Hasher(None, BatchNormHead(12, 16), 16)
     hasher.report = {"fingerprint": hasher.fingerprint}
     adapted = hasher.adapted(rows, batch_size=64)
-    assert adapted.fingerprint == adapt(hasher, Features((rows,)), np.arange(400)).fingerprint != hasher.fingerprint
+    assert adapted.fingerprint == hasher.adapted(Features((rows,)), np.arange(400)).fingerprint != hasher.fingerprint
+    assert hasher.adapted(rows, np.arange(50, 90)).fingerprint == hasher.adapted(rows[50:90]).fingerprint
     before = rows @ hasher.head[0].weight.detach().numpy().T
     expected = (before - before.mean(axis=0)) / np.sqrt(before.var(axis=0, ddof=1) + hasher.head[1].eps)
     np.testing.assert_allclose(adapted.logits(rows), expected, atol=1e-3)
@@ -305,6 +305,22 @@ def test_adapted_to_images_in_any_form_and_only_where_there_is_batch_norm():
         Hasher(None, LinearHead(12, 16), 16).adapted(rows)
     with pytest.raises(BitseekError, match="at least 2 items, got 1"):
         hasher.adapted(rows[:1])
+
+
+def test_an_image_that_cannot_be_read_does_not_drop_out_of_the_statistics_in_silence(tmp_path):
+    hasher, images = a_hasher(), pictures(5)
+    paths = [tmp_path / f"{i}.png" for i in range(5)]
+    for path, image in zip(paths, images, strict=True):
+        image.save(path)
+    paths[2].write_bytes(b"no")
+    with pytest.raises(ImageError, match=r"2\.png"):
+        hasher.adapted(paths)
+    messages = {}
+    adapted = hasher.adapted(paths, unreadable=messages)
+    assert set(messages) == {2} and "2.png" in messages[2]
+    assert adapted.fingerprint == hasher.adapted([image for i, image in enumerate(images) if i != 2]).fingerprint
+    with pytest.raises(ImageError, match=r"2\.png"):  # nothing is left, and this is why
+        hasher.adapted([paths[2]], unreadable={})
 
 
 def test_another_run_is_not_overwritten_and_a_card_never_shows_another_hashers_figure(tmp_path):

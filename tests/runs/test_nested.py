@@ -11,7 +11,7 @@ from tests.runs.harness import a_config, a_hasher, pictures
 
 from bitseek.errors import BitseekError, CodeWidthError, RunError
 from bitseek.images import Pixels
-from bitseek.runs import Hasher, RunConfig, adapt, encode, keep_report, load
+from bitseek.runs import Hasher, RunConfig, encode, keep_report, load
 
 
 @pytest.mark.parametrize("bits", [8, 16, np.int64(16), 24])
@@ -91,7 +91,7 @@ def test_the_same_after_a_way_through_a_folder(tmp_path):
 
 def test_batch_norm_that_is_estimated_anew():
     hasher, images = a_hasher(), Pixels(pictures(40))
-    whole, first = adapt(hasher, images, np.arange(40)), adapt(hasher.prefix(8), images, np.arange(40))
+    whole, first = hasher.adapted(images), hasher.prefix(8).adapted(images)
     np.testing.assert_array_equal(encode(first, images).logits, encode(whole, images).logits[:, :8])
     assert first.fingerprint == whole.prefix(8).fingerprint != hasher.prefix(8).fingerprint
 

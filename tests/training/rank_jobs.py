@@ -88,6 +88,15 @@ def _parts() -> None:
     hasher = bitseek.train("orthohash", digits(), device="cpu", **SETTINGS | {"epochs": 1})
     pixels = Pixels(np.random.default_rng(0).integers(0, 256, (9, 28, 28), np.uint8))
     assert len(hasher.encode(pixels)) == 9
+    seen = []
+    hasher.backbone.register_forward_hook(lambda _module, _inputs, features: seen.append(len(features)))
+    adapted = hasher.adapted(pixels)
+    assert sum(seen) in (4, 5), "each rank computes its share"
+    squares = np.stack([hasher.preprocess.square(np.stack([image] * 3, axis=-1)) for image in pixels.array])
+    outputs = hasher.head[0](torch.from_numpy(hasher.features_of(squares))).detach()
+    torch.testing.assert_close(adapted.head[1].running_mean, outputs.mean(dim=0), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(adapted.head[1].running_var, outputs.var(dim=0), atol=1e-5, rtol=1e-4)
+    assert len(set(gathered_objects(adapted.fingerprint))) == 1
     sys.stdout.write("parts agree")
 
 

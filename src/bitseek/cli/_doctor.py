@@ -19,7 +19,7 @@ PURPOSE = {
     "onnx": "use a model.onnx: index, search and serve without torch",
     "export": "write a model.onnx, also in int8",
     "serve": "serve and open: the HTTP service and its page",
-    "plots": "maps by UMAP, TensorBoard, figures",
+    "plots": "maps by UMAP, TensorBoard",
     "parquet": "export to and import from Parquet",
     "engines": "search by PostgreSQL and by Ray",
 }

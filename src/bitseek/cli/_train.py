@@ -59,6 +59,7 @@ class Training:
 
 TRAINING = Training()
 AUTO = "auto"
+CLASSES_SHOWN = 10
 OF_THE_RECIPE = ("epochs", "batch_size", "lr", "augment")
 
 
@@ -107,6 +108,7 @@ def train(
     kind, _, path = protocol.partition(":")
     folder = out or Path("runs") / f"{kind}{path and '-'}{Path(path).stem}-{method}-{how.bits}-s{how.seed}"
     data = load_protocol(protocol, root=source.root, seed=how.seed, **arguments.literals(source.protocol_set))
+    note(_in_words(data))
     options = arguments.given(how, network, compute) | {"backbone_options": arguments.literals(network.backbone_set)}
     recipe = {name: options.pop(name) for name in OF_THE_RECIPE if name in options} | arguments.settings(how.recipe)
     facts = {"run": str(folder)}
@@ -128,6 +130,18 @@ def train(
         report = evaluate_hasher(hasher, data, threads=compute.threads, progress=encoding)
     show_report(report, json, **facts)
     keep(report, folder)
+
+
+def _in_words(data: "Protocol") -> str:
+    """What was found: how large each part of the split is, and how many items the first classes have."""
+    from bitseek.images import printable
+
+    sizes = f"{len(data.train)} to train on, {len(data.query)} queries, {len(data.database)} in the database"
+    names, counts = data.pool.classes, data.pool.labels.counts.tolist()
+    shown = [f"{name} {count}" for name, count in zip(names, counts, strict=False)][:CLASSES_SHOWN]
+    more = ["…"] if len(names) > len(shown) else []
+    classes = f"{len(names)} classes: {', '.join(shown + more)}" if names else "no classes"
+    return printable(f"{data.name}: {sizes}; {classes}")
 
 
 def _trained(method: str, data: "Protocol", folder: Path, options: dict[str, Any]) -> "Hasher":

@@ -60,7 +60,7 @@ def mds(classes: int, bits: int, seed: int = 0) -> Codebook:
 
 
 def separation(classes: int, bits: int) -> int:
-    """The least d for which the balls of radius d − 1 about C words can cover all 2^K (Gilbert–Varshamov), at most K.
+    """The least d for which all within radius d − 1 of C words can be all 2^K words (Gilbert–Varshamov), at most K.
 
     C words that are d − 1 apart are certain to exist; of d that is not so, and it is limited to what no words can
     exceed. (The released code calls it d_max.)
@@ -68,9 +68,9 @@ def separation(classes: int, bits: int) -> int:
     >>> separation(100, 16), separation(100, 64), separation(555, 32)
     (4, 24, 9)
     """
-    ball, distance = 1, 1
-    while ball * classes < 1 << bits and distance < bits:
-        ball += comb(bits, distance)
+    within, distance = 1, 1
+    while within * classes < 1 << bits and distance < bits:
+        within += comb(bits, distance)
         distance += 1
     return min(distance, upper_bound(classes, bits))
 

@@ -18,7 +18,7 @@ from bitseek.collection._compare import Wanted
 from bitseek.collection._encoder import Encoder
 from bitseek.collection._thumbnails import SIDE, thumbnail_of
 from bitseek.errors import ImageError, ImageTooLarge
-from bitseek.images import decode, image_size, printable, stamp
+from bitseek.images import printable, stamp, upright
 
 LARGEST = 1 << 30
 """Bytes of the largest file that is read."""
@@ -130,14 +130,13 @@ class Preparer:
 
     def _picture(self, contents: bytes, name: str) -> Picture:
         preprocess = self._encoder().preprocess
-        width, height = image_size(_Named(contents, name))
-        pixels = decode(_Named(contents, name), min_side=preprocess.min_side)
-        square = np.ascontiguousarray(preprocess.square(pixels))
+        picture, (width, height) = upright(_Named(contents, name), min_side=preprocess.min_side)
+        square = np.ascontiguousarray(preprocess.square(picture))
         thumbnail = None
         if self._thumbnails:
-            if max(pixels.shape[:2]) < min(SIDE, max(width, height)):  # a JPEG, decoded at a smaller scale
-                pixels = decode(_Named(contents, name), min_side=SIDE)
-            thumbnail = thumbnail_of(pixels)
+            if max(picture.size) < min(SIDE, max(width, height)):  # a JPEG, decoded at a smaller scale
+                picture, _ = upright(_Named(contents, name), min_side=SIDE)
+            thumbnail = thumbnail_of(picture)
         return Picture(square, width, height, thumbnail)
 
 

@@ -23,9 +23,14 @@ SIDE = 256
 _SCHEMA = "CREATE TABLE IF NOT EXISTS thumbnails (hash BLOB PRIMARY KEY, jpeg BLOB NOT NULL) WITHOUT ROWID"
 
 
-def thumbnail_of(pixels: np.ndarray) -> bytes:
-    """A JPEG file of an image, (h, w, 3) uint8, shrunk to at most 256 px."""
-    picture = Image.fromarray(pixels)
+def thumbnail_of(image: np.ndarray | Image.Image) -> bytes:
+    """A JPEG file of an image, shrunk to at most 256 px.
+
+    Args:
+        image: (h, w, 3) uint8; or a PIL image in RGB, which is shrunk itself and loses its metadata.
+    """
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    picture.info = {}  # or the comment of a file would be saved too
     picture.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=82)

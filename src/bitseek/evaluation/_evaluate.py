@@ -16,7 +16,7 @@ from bitseek.errors import BitseekError
 from bitseek.evaluation._report import RANKINGS, Ranking, Report
 from bitseek.labels import Labels
 from bitseek.metrics import Denominator, NoHit, Relevance, Retrieval
-from bitseek.runs import Encoded, Hasher, Progress, adapt, encode
+from bitseek.runs import Encoded, Hasher, Progress, encode
 
 QUERIES_AT_ONCE = 64
 GREATEST_LOGIT = float(np.finfo(np.float32).max)
@@ -95,7 +95,8 @@ def evaluate(
     trained = 0.0 if own else _trained_queries(hasher, data, allow_trained_queries)
     images = data.pool.images
     if adapt_batch_norm:
-        hasher = adapt(hasher, images, data.database, batch_size=batch_size, threads=threads)
+        unread: dict[int, str] = {}  # which `encode` meets again
+        hasher = hasher.adapted(images, data.database, batch_size=batch_size, threads=threads, unreadable=unread)
     wanted = np.union1d(data.query, data.database)
     encoded = encode(hasher, images, wanted, batch_size=batch_size, threads=threads, progress=progress)
     queries, database = encoded.part(data.query), encoded.part(data.database)

@@ -1,6 +1,9 @@
 """Images from files, from memory, or as features: found, decoded in one way, and brought to what a backbone takes."""
 
 from bitseek.images._decode import decode, decode_many
+from bitseek.images._decode import upright as upright
+from bitseek.images._encoder import ImageEncoder as ImageEncoder
+from bitseek.images._encoder import tell_unreadable as tell_unreadable
 from bitseek.images._find import IMAGE_EXTENSIONS as IMAGE_EXTENSIONS
 from bitseek.images._find import find_images
 from bitseek.images._find import printable as printable
@@ -10,7 +13,6 @@ from bitseek.images._in_order import in_order as in_order
 from bitseek.images._picture import Tile as Tile
 from bitseek.images._picture import hits_picture as hits_picture
 from bitseek.images._preprocess import Preprocess
-from bitseek.images._size import image_size as image_size
 from bitseek.images._sources import Features as Features
 from bitseek.images._sources import Images as Images
 from bitseek.images._sources import Loose as Loose

@@ -54,10 +54,22 @@ def decode(source: Source, *, min_side: int | None = None) -> UInt8[np.ndarray, 
         ImageTooLarge: more pixels than `PIL.Image.MAX_IMAGE_PIXELS` (a decompression bomb), or no memory for them.
         ShapeError: `min_side` is not a whole number of 1 or more.
     """
+    return np.array(upright(source, min_side=min_side)[0])
+
+
+def upright(source: Source, *, min_side: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    """What `decode` gives, as a PIL image, and the width and height that it would have in full.
+
+    A PIL image that is such a one already is returned as it is, not copied. Arguments and errors are those of `decode`.
+    """
     if min_side is not None:
         whole_number(min_side, "min_side")
-    with opened(source, min_side) as (image, name):
-        return _rgb(image, name)
+    with _opened(source, min_side) as (image, full, name):
+        is_smaller = image.size != full
+        rgb = _rgb(image, name)
+        if not is_smaller:
+            return rgb, rgb.size
+        return rgb, full[::-1] if _orientation(image) in _LYING else full
 
 
 def decode_many(
@@ -101,20 +113,16 @@ def decode_many(
 
 
 @contextmanager
-def opened(source: Any, min_side: int | None = None) -> Iterator[tuple[Image.Image, str]]:
-    """The PIL image of any source, not too large, and what messages call it.
+def _opened(source: Any, min_side: int | None) -> Iterator[tuple[Image.Image, tuple[int, int], str]]:
+    """The PIL image of any source, not too large, the size that its file says, and what messages call it.
 
-    Args:
-        source: what `decode` takes.
-        min_side: see `decode`; the image is set to the scale that this allows. Its pixels need not have been read yet.
-
-    Raises:
-        ImageError: see `decode`; also for whatever is raised in the block.
+    It is set to the scale that `min_side` allows. Its pixels need not have been read yet. Whatever is raised in the
+    block becomes what `decode` raises.
     """
     name = _name(source)
     try:
         with ExitStack() as stack:
-            yield _open(source, name, min_side, stack), name
+            yield *_open(source, name, min_side, stack), name
     except ImageError:
         raise
     except FileNotFoundError as error:
@@ -138,15 +146,16 @@ def _name(source: Any) -> str:
     return printable(path) if path and isinstance(path, _PATH) else f"the {type(source).__name__} given"
 
 
-def _open(source: Any, name: str, min_side: int | None, stack: ExitStack) -> Image.Image:
+def _open(source: Any, name: str, min_side: int | None, stack: ExitStack) -> tuple[Image.Image, tuple[int, int]]:
     file, frame = source, 0
     if isinstance(source, np.ndarray):
-        return _from_array(source)
+        image = _from_array(source)
+        return image, image.size
     if isinstance(source, Image.Image):
         _refuse_bomb(source, name)
         file, frame = _unread(source), source.tell()
         if file is None:
-            return source
+            return source, source.size
     elif isinstance(source, _PATH):
         # As a file: by a path, Pillow maps raw TIFF into memory, and then turns it wrongly by its orientation.
         file = stack.enter_context(_regular(user_path(source), name).open("rb"))
@@ -157,9 +166,10 @@ def _open(source: Any, name: str, min_side: int | None, stack: ExitStack) -> Ima
     if image.format == "EPS":
         raise ImageError(f"{name} is PostScript, a program, which is not run; convert it to PNG")
     image.seek(frame)
+    full = image.size
     if min_side is not None:
         image.draft(None, (min_side, min_side))  # other formats than JPEG ignore it
-    return image
+    return image, full
 
 
 def _unread(image: Image.Image) -> io.BytesIO | None:
@@ -209,7 +219,7 @@ def _refuse_bomb(image: Image.Image, name: str) -> None:
         )
 
 
-def _rgb(image: Image.Image, name: str) -> np.ndarray:
+def _rgb(image: Image.Image, name: str) -> Image.Image:
     """Load, convert to RGB by the rules of this module, and bring upright."""
     image.load()
     mode, transparent = image.mode, image.info.get("transparency")
@@ -220,8 +230,8 @@ def _rgb(image: Image.Image, name: str) -> np.ndarray:
         rgb = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     else:
         rgb = image if mode == "RGB" else image.convert("RGB")
-    turn = _UPRIGHT.get(orientation(image))
-    return np.array(rgb if turn is None else rgb.transpose(turn))
+    turn = _UPRIGHT.get(_orientation(image))
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 # What brings a picture upright, for each value of the EXIF orientation (TIFF 6.0, tag 274) but 1.
@@ -235,8 +245,11 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_LYING = (5, 6, 7, 8)
+"""The orientations that exchange width and height."""
 
-def orientation(image: Image.Image) -> int:
+
+def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 … 8, as far as the image is read; 1 where there is none."""
     try:
         return int(Image.Image.getexif(image).get(274, 1))  # that of PNG reads the whole image first

@@ -110,7 +110,10 @@ def printable(path: FilePath) -> str:
     >>> print(printable(b"caf\xe9\n.png"))
     caf\xe9\n.png
     """
-    escaped = (letter if letter.isprintable() else repr(letter)[1:-1] for letter in os.fsdecode(path))
+    text = os.fsdecode(path)
+    if text.isprintable():
+        return text
+    escaped = (letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
     return "".join(letter.replace(r"\udc", r"\x") for letter in escaped)
 
 

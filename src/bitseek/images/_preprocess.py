@@ -53,26 +53,39 @@ class Preprocess(Value):
         """No side of a JPEG is decoded to fewer pixels than this: twice the input, so that resizing still averages."""
         return 2 * self.size
 
-    def resize(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "r r 3"]:
+    def resize(self, image: UInt8[np.ndarray, "h w 3"] | Image.Image) -> UInt8[np.ndarray, "r r 3"]:
         """The central square of an image, resized to `resized`: what training cuts from at random.
 
-        An image that is such a square already is returned as it is, not copied.
+        Args:
+            image: an array, which is returned as it is, not copied, if it is such a square already; or the same as a
+                PIL image in RGB.
         """
-        if image.shape[:2] == (self.resized, self.resized):
-            return image
-        short = min(image.shape[:2])
-        # Cut before, not by Pillow's `box`: which axis it resizes first, and so how it rounds, depends on the shape of
-        # the whole, in some of its versions.
-        part = image[central(image.shape[0], short), central(image.shape[1], short)]
-        return np.asarray(Image.fromarray(part).resize((self.resized, self.resized), _FILTERS[self.interpolation]))
+        side = self.resized
+        if isinstance(image, np.ndarray):
+            if image.shape[:2] == (side, side):
+                return image
+            # Cut before, not by Pillow's `box`: which axis it resizes first, and so how it rounds, depends on the
+            # shape of the whole, in some of its versions.
+            down, across = _central_square(*image.shape[:2])
+            square = Image.fromarray(image[down, across])
+        else:
+            down, across = _central_square(image.height, image.width)
+            square = image.crop((across.start, down.start, across.stop, down.stop))
+        return np.asarray(square.resize((side, side), _FILTERS[self.interpolation]))
 
-    def square(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "s s 3"]:
+    def square(self, image: UInt8[np.ndarray, "h w 3"] | Image.Image) -> UInt8[np.ndarray, "s s 3"]:
         """The pixels that the backbone sees in evaluation, before normalisation: the central `size` of `resize`.
 
         A view, perhaps of the image itself.
         """
         cut = central(self.resized, self.size)
         return self.resize(image)[cut, cut]
+
+
+def _central_square(height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of the largest square in the middle."""
+    short = min(height, width)
+    return central(height, short), central(width, short)
 
 
 def central(side: int, part: int) -> slice:

@@ -3,6 +3,8 @@
 This package needs torch, which comes with the extra `train`.
 """
 
+from bitseek.models._among_threads import among_threads as among_threads
+from bitseek.models._among_threads import features_of as features_of
 from bitseek.models._augment import Draws as Draws
 from bitseek.models._augment import augment as augment
 from bitseek.models._backbone import SMALL_CNN as SMALL_CNN

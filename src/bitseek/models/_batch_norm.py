@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bitseek.errors import BitseekError
+from bitseek.models._ranks import gathered_objects
 
 
 @torch.no_grad()
@@ -19,7 +20,7 @@ def estimate_batch_norm(head: nn.Module, features: Iterable[Tensor]) -> None:
 
     Args:
         head: a sequence of layers of which the last is a `BatchNorm1d`.
-        features: batches (b, D) of the database, more than one item in all.
+        features: batches (b, D) of the database, or of the share of this rank; more than one item in all.
 
     Raises:
         BitseekError: the head has no batch norm at its end, or there is nothing to estimate from.
@@ -36,6 +37,7 @@ def estimate_batch_norm(head: nn.Module, features: Iterable[Tensor]) -> None:
         count += len(outputs)
         total += outputs.sum(dim=0)
         squares += outputs.square().sum(dim=0)
+    count, total, squares = (sum(of_ranks) for of_ranks in zip(*gathered_objects((count, total, squares)), strict=True))
     if count < 2:
         raise BitseekError(f"statistics need at least 2 items, got {count}")
     mean = total / count

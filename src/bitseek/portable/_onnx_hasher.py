@@ -1,26 +1,24 @@
 """A hasher in an ONNX file, run by onnxruntime: the same words as `Hasher`, and no torch."""
 
 import copy
-import os
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float32
 
-from bitseek._checks import as_array, whole_number
+from bitseek._checks import as_array
 from bitseek._files import FilePath, atomic, free_target, user_path
-from bitseek.codes import Codes, trained_length
-from bitseek.errors import BitseekError, ImageError, MissingExtra, RunError, ShapeError
-from bitseek.images import BATCH, Features, Preprocess, Progress, as_images, batches, printable
-from bitseek.kernels.threads import thread_count
+from bitseek.codes import trained_length
+from bitseek.errors import BitseekError, MissingExtra, RunError, ShapeError
+from bitseek.images import Features, ImageEncoder, Images, Preprocess, Progress, batches, printable
 from bitseek.portable._fingerprint import INT8
+from bitseek.portable._network import Network
 from bitseek.portable._onnx_file import (
     FEATURES,
     LOGITS,
     SQUARES,
     Metadata,
-    digest_in,
     graph_of,
     is_bitseek_onnx,
     read_onnx,
@@ -37,12 +35,9 @@ LOGIT_BOUND = 1e-4
 """A bit of the float32 export differs from torch's only where torch's logit is nearer to zero than this share of the
 mean |logit|: sums are made in another order, and a float32 has 24 bits."""
 
-NO_FOLDER = Path(os.devnull) / "none"
-"""In which nothing can be, so that no graph refers to another file: onnxruntime refuses each one that does."""
 
-
-class OnnxHasher:
-    """Images to codes, by onnxruntime.
+class OnnxHasher(ImageEncoder):
+    """Images to codes, by onnxruntime; it takes images, not features.
 
     An ONNX file of somebody else is data, not a program: it has no code but a graph of onnxruntime's own operators.
     Operators of other libraries are unknown here and refused, and so is a graph whose weights are in other files. (It
@@ -53,7 +48,8 @@ class OnnxHasher:
 
     Args:
         file: that `export_onnx` or `quantise` wrote.
-        threads: on which the network runs; by default one a processor.
+        threads: on which the network runs; by default one a processor. With several, the weights are in memory twice
+            after the first batch of twice as many squares.
 
     Attributes:
         file: it was read from.
@@ -71,11 +67,10 @@ class OnnxHasher:
     def __init__(self, file: FilePath, *, threads: int | None = None) -> None:
         self.file = user_path(file, resolve=True)
         content, name = read_onnx(file), printable(self.file)
-        self._digest = digest_in(content)
         try:
-            self._session = start_session(content, threads)
-            self.metadata = Metadata.of_text(self._session.get_modelmeta().custom_metadata_map)
-            self._widths = _widths(self._session, self.metadata)
+            self._network = Network(self.file, content, threads)
+            self.metadata = Metadata.of_text(self._network.session.get_modelmeta().custom_metadata_map)
+            self._widths = _widths(self._network.session, self.metadata)
         except BitseekError as error:
             raise error if isinstance(error, MissingExtra | ShapeError) else RunError(f"{name}: {error}") from error
         except Exception as error:  # onnxruntime has a class of error for each kind, without a common base
@@ -126,61 +121,17 @@ class OnnxHasher:
         first.metadata = self.metadata if length == self.bits else self.metadata.prefix(length)
         return first
 
-    def encode(
-        self,
-        images: Any,
-        *,
-        bits: SupportsIndex | None = None,
-        batch_size: int = BATCH,
-        threads: int | None = None,
-        progress: Progress | None = None,
-        unreadable: dict[int, str] | None = None,
-    ) -> Codes:
-        """Codes of images; arguments and errors are those of `Hasher.encode`, but for features, which it does not take.
-
-        Args:
-            images: one image or many, in any form that `Hasher.encode` takes.
-            bits: of how many first bits, one of `lengths`; all by default. See `prefix`.
-            batch_size: how many go through the network at once.
-            threads: how many decode; by default one a processor, 8 at most.
-            progress: called after each batch.
-            unreadable: gets the message of each image that cannot be decoded, by its place; such images are then left
-                out of the codes. Without it they are an error.
-
-        Raises:
-            ImageError: an image cannot be decoded; the message names it.
-            CodeWidthError: a number of bits that the model was not trained for.
-            ShapeError: something that is no image.
-        """
-        logits = self.logits(
-            images, bits=bits, batch_size=batch_size, threads=threads, progress=progress, unreadable=unreadable
-        )
-        return Codes.from_logits(logits)
-
-    def logits(
-        self,
-        images: Any,
-        *,
-        bits: SupportsIndex | None = None,
-        batch_size: int = BATCH,
-        threads: int | None = None,
-        progress: Progress | None = None,
-        unreadable: dict[int, str] | None = None,
-    ) -> Float32[np.ndarray, "n bits"]:
-        """Real-valued outputs, before they become bits; arguments and errors are those of `encode`."""
-        model, given = self if bits is None else self.prefix(bits), as_images(images)
-        if isinstance(given, Features):
+    def _logits_of_all(
+        self, images: Images, batch_size: int, threads: int | None, progress: Progress | None
+    ) -> tuple[np.ndarray, Mapping[int, str]]:
+        if isinstance(images, Features):
             raise ShapeError(f"{self!r} takes images, not features; the hasher that it was exported from takes both")
         failed: dict[int, str] = {}
         read = batches(
-            given, self.preprocess, batch_size=batch_size, threads=threads, progress=progress, unreadable=failed
+            images, self.preprocess, batch_size=batch_size, threads=threads, progress=progress, unreadable=failed
         )
-        parts = [np.zeros((0, model.bits), np.float32), *(model.logits_of(batch) for _, batch in read)]
-        if unreadable is not None:
-            unreadable.update(failed)
-        elif failed:
-            raise ImageError(next(iter(failed.values())))
-        return np.concatenate(parts)
+        parts = [np.zeros((0, self.bits), np.float32), *(self.logits_of(batch) for _, batch in read)]
+        return np.concatenate(parts), failed
 
     def logits_of(self, squares: np.ndarray) -> Float32[np.ndarray, "n bits"]:
         """Logits of one batch: (n, s, s, 3) uint8 squares of `preprocess`.
@@ -212,9 +163,7 @@ class OnnxHasher:
                 was loaded is gone or is another one by now.
         """
         target = user_path(folder) / MODEL
-        content = read_onnx(self.file)
-        if digest_in(content) != self._digest:
-            raise RunError(f"{printable(self.file)} was replaced since it was loaded; load it again")
+        content = self._network.content()
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -236,31 +185,11 @@ class OnnxHasher:
         if not len(squares):
             return [np.zeros((0, self._widths[output]), np.float32) for output in outputs]
         try:
-            values: list[np.ndarray] = self._session.run(outputs, {SQUARES: squares})
+            return self._network.run(outputs, squares)
+        except BitseekError:
+            raise
         except Exception as error:
             raise RunError(f"{printable(self.file)} fails on {len(squares)} squares: {_reason(error)}") from error
-        return values
-
-
-def start_session(model: bytes, threads: int | None) -> "onnxruntime.InferenceSession":
-    """A session of onnxruntime on the CPU.
-
-    Args:
-        model: serialised; no file that it refers to is read.
-        threads: which share the work of one operator; by default one a processor.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtra.for_import(error) or error from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = thread_count() if threads is None else whole_number(threads, "threads")
-    options.log_severity_level = 4  # what goes wrong is raised
-    options.add_session_config_entry("session.load_model_format", "ONNX")
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the time to those who decode
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(NO_FOLDER))
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _widths(session: "onnxruntime.InferenceSession", metadata: Metadata) -> dict[str, int]:

@@ -17,15 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Float32, UInt8
 
 from bitseek._checks import whole_number
 from bitseek._files import FilePath, free_target
+from bitseek.codes import signs
 from bitseek.errors import DataError, MissingExtra, RunError, ShapeError
 from bitseek.images import Features, as_images, batches, printable
+from bitseek.kernels.threads import thread_count
 from bitseek.portable._fingerprint import INT8, of_int8
+from bitseek.portable._network import start_session
 from bitseek.portable._onnx_file import FEATURES, LOGITS, SQUARES, is_bitseek_onnx, write_onnx
-from bitseek.portable._onnx_hasher import OnnxHasher, start_session
+from bitseek.portable._onnx_hasher import OnnxHasher
 
 OPERATORS = ("Conv", "Gemm", "MatMul", "Clip", "Relu", "Add", "MaxPool")
 """What is computed in 8 bits; the activations so that they melt into the convolution before them."""
@@ -72,12 +75,12 @@ def quantise(
         )
     tried = STEPS if float_layers is None else (whole_number(float_layers, "float_layers", 0),)
     squares = _sample(model, images, whole_number(sample, "sample"))
-    exact = model.logits_of(squares) >= 0
+    exact = signs(model.logits_of(squares))
     graph, fewest = b"", np.inf
     with tempfile.TemporaryDirectory() as folder, _quiet():
         for candidate in _candidates(Path(folder), model.file, squares, tried):
             try:
-                changed = float(np.mean(_bits(candidate, squares, threads) != exact))
+                changed = float(np.mean(_signs(candidate, squares, threads) != exact))
             except Exception as error:  # onnxruntime has a class of error for each kind, without a common base
                 reason = " ".join(str(error).split())
                 raise RunError(f"onnxruntime does not run {model!r} in 8 bits, use it in float32: {reason}") from error
@@ -152,11 +155,11 @@ def _head(graph: Any) -> list[str]:
     return names
 
 
-def _bits(graph: bytes, squares: np.ndarray, threads: int | None) -> Bool[np.ndarray, "n bits"]:
-    session = start_session(graph, threads)
+def _signs(graph: bytes, squares: np.ndarray, threads: int | None) -> Float32[np.ndarray, "n bits"]:
+    session = start_session(graph, thread_count() if threads is None else threads)
     parts = [squares[start : start + BATCH] for start in range(0, len(squares), BATCH)]
     logits: np.ndarray = np.concatenate([session.run([LOGITS], {SQUARES: part})[0] for part in parts])
-    return logits >= 0
+    return signs(logits)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from bitseek.runs._card import model_card as model_card
 from bitseek.runs._config import RunConfig
 from bitseek.runs._encoding import Encoded as Encoded
 from bitseek.runs._encoding import EncodedFeatures as EncodedFeatures
+from bitseek.runs._encoding import encode as encode
 from bitseek.runs._encoding import encode_features as encode_features
 from bitseek.runs._folder import CHECKPOINT as CHECKPOINT
 from bitseek.runs._folder import METRICS as METRICS
@@ -18,8 +19,6 @@ from bitseek.runs._folder import read_history as read_history
 from bitseek.runs._folder import read_report as read_report
 from bitseek.runs._folder import write_card as write_card
 from bitseek.runs._hasher import Hasher
-from bitseek.runs._hasher import adapt as adapt
-from bitseek.runs._hasher import encode as encode
 from bitseek.runs._hasher import load as load
 
 __all__ = ["Hasher", "RunConfig"]

@@ -1,25 +1,21 @@
-"""Logits or features of items, with what could not be read by name, and the way of one batch through a backbone."""
+"""Logits or features of items, with what could not be read by name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
-from torch import Tensor
 
 from bitseek.codes import Codes
-from bitseek.images import BATCH, Images, Progress, batches
-from bitseek.models import (
-    Backbone,
-    as_tensor,
-    colours,
-    gathered_array,
-    gathered_objects,
-    normalise,
-    rows_of_rank,
-)
+from bitseek.errors import ShapeError
+from bitseek.images import BATCH, Features, Images, Preprocess, Progress, batches
+from bitseek.models import Backbone, features_of, gathered_array, gathered_objects, rows_of_rank
+
+if TYPE_CHECKING:
+    from bitseek.runs._hasher import Hasher
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +65,37 @@ class EncodedFeatures:
     unreadable: Mapping[int, str]
 
 
+def encode(
+    hasher: "Hasher",
+    images: Images,
+    indices: np.ndarray | None = None,
+    *,
+    batch_size: int = BATCH,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Encoded:
+    """Logits of items; what cannot be read is reported, not raised.
+
+    Args:
+        hasher: images → logits.
+        images: where the items are.
+        indices: which of them, (m,) int64; all if not given.
+        batch_size: items that go through the network at once.
+        threads: how many decode.
+        progress: called after each batch.
+
+    Raises:
+        BitseekError: images for a hasher that takes features only, or features of another length.
+    """
+    unreadable: dict[int, str] = {}
+    wanted = of_rank(images, indices)
+    read = batches_for(
+        hasher, images, wanted, batch_size=batch_size, threads=threads, progress=progress, unreadable=unreadable
+    )
+    ids, logits = joined([(ids, hasher.logits_of(batch)) for ids, batch in read], hasher.bits, hasher.device)
+    return Encoded(ids, logits, from_all_ranks(unreadable))
+
+
 def encode_features(
     backbone: Backbone,
     images: Images,
@@ -95,13 +122,20 @@ def encode_features(
     return EncodedFeatures(ids, features, from_all_ranks(unreadable))
 
 
-@torch.inference_mode()
-def features_of(backbone: Backbone, squares: np.ndarray) -> Tensor:
-    """(n, D) float32 outputs of a backbone, where it is, for (n, s, s, 3) uint8 squares of `Preprocess.square`."""
-    device = next(backbone.parameters()).device
-    inputs = normalise(colours(as_tensor(squares).to(device, non_blocking=True)), backbone.preprocess)
-    features: Tensor = backbone(inputs.contiguous(memory_format=torch.channels_last)).float()
-    return features
+def batches_for(
+    hasher: "Hasher", images: Images, indices: np.ndarray, *, unreadable: dict[int, str], **how: Any
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches of items that the hasher takes, as `images.batches` gives them with the same options.
+
+    Raises:
+        BitseekError: images for a hasher that takes features only, or features of another length.
+    """
+    preprocess = Preprocess()  # which says nothing about features
+    if not isinstance(images, Features):
+        preprocess = hasher.preprocess
+    elif hasher.features not in (None, images.dimensions):
+        raise ShapeError(f"{hasher!r} takes features of length {hasher.features}, got {images.dimensions}")
+    return batches(images, preprocess, indices, unreadable=unreadable, **how)
 
 
 def of_rank(images: Images, indices: np.ndarray | None) -> Int64[np.ndarray, " m"]:

@@ -2,29 +2,29 @@
 
 import copy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt64
+from jaxtyping import Float32, Int64, UInt64
 from torch import Tensor, nn
 
 from bitseek._checks import whole_number
 from bitseek._files import FilePath, user_path
 from bitseek.codes import Codes, prefix_fingerprint, trained_length
-from bitseek.errors import BitseekError, ImageError, RunError, ShapeError
-from bitseek.images import BATCH, Features, Images, Preprocess, Progress, as_images, batches
+from bitseek.errors import BitseekError, RunError, ShapeError
+from bitseek.images import BATCH, ImageEncoder, Images, Preprocess, Progress, as_images, tell_unreadable
 from bitseek.methods import method_class
-from bitseek.models import Backbone, architecture, as_tensor, digest_of, estimate_batch_norm, pick_device
+from bitseek.models import Backbone, architecture, as_tensor, digest_of, estimate_batch_norm, features_of, pick_device
 from bitseek.runs._config import RunConfig
-from bitseek.runs._encoding import Encoded, features_of, from_all_ranks, joined, of_rank
+from bitseek.runs._encoding import batches_for, encode, from_all_ranks, of_rank
 from bitseek.runs._folder import make_run_folder, read_model, read_report, write_card, write_model
 from bitseek.runs._hub import OnTheHub
 
 
-class Hasher(nn.Module, OnTheHub):
+class Hasher(nn.Module, ImageEncoder, OnTheHub):
     """Images to codes.
 
     Args:
@@ -98,6 +98,13 @@ class Hasher(nn.Module, OnTheHub):
         return (self.bits,) if self.config is None else self.config.lengths
 
     @property
+    def features(self) -> int | None:
+        """D, the length of the features that its head takes; None where nobody knows."""
+        if self.config is not None:
+            return self.config.features
+        return None if self.backbone is None else self.backbone.features
+
+    @property
     def preprocess(self) -> Preprocess:
         """From the pixels of an image to the square that the backbone sees.
 
@@ -142,56 +149,11 @@ class Hasher(nn.Module, OnTheHub):
         first.codewords, first.train_items, first.training = self.codewords, self.train_items, self.training
         return first
 
-    def encode(
-        self,
-        images: Any,
-        *,
-        bits: SupportsIndex | None = None,
-        batch_size: int = BATCH,
-        threads: int | None = None,
-        progress: Progress | None = None,
-        unreadable: dict[int, str] | None = None,
-    ) -> Codes:
-        """Codes of images.
-
-        Args:
-            images: one image or many: paths, PIL images, (H, W), (H, W, 3) or (H, W, 4) arrays in any mixture;
-                (n, H, W, 3) uint8 pixels; (n, 3, H, W) uint8 torch tensors; or (n, D) features of its backbone.
-            bits: of how many first bits, one of `lengths`; all by default. See `prefix`.
-            batch_size: how many go through the network at once.
-            threads: how many decode; by default one a processor, 8 at most.
-            progress: called after each batch.
-            unreadable: gets the message of each image that cannot be decoded, by its place; such images are then left
-                out of the codes. Without it they are an error.
-
-        Raises:
-            ImageError: an image cannot be decoded; the message names it.
-            CodeWidthError: a number of bits that the hasher was not trained for.
-            BitseekError: something that is no image, or images for a hasher that takes features only.
-        """
-        logits = self.logits(
-            images, bits=bits, batch_size=batch_size, threads=threads, progress=progress, unreadable=unreadable
-        )
-        return Codes.from_logits(logits)
-
-    def logits(
-        self,
-        images: Any,
-        *,
-        bits: SupportsIndex | None = None,
-        batch_size: int = BATCH,
-        threads: int | None = None,
-        progress: Progress | None = None,
-        unreadable: dict[int, str] | None = None,
-    ) -> Float32[np.ndarray, "n bits"]:
-        """Real-valued outputs, before they become bits; arguments and errors are those of `encode`."""
-        hasher = self if bits is None else self.prefix(bits)
-        encoded = encode(hasher, as_images(images), batch_size=batch_size, threads=threads, progress=progress)
-        if unreadable is not None:
-            unreadable.update(encoded.unreadable)
-        elif encoded.unreadable:
-            raise ImageError(next(iter(encoded.unreadable.values())))
-        return encoded.logits
+    def _logits_of_all(
+        self, images: Images, batch_size: int, threads: int | None, progress: Progress | None
+    ) -> tuple[np.ndarray, Mapping[int, str]]:
+        encoded = encode(self, images, batch_size=batch_size, threads=threads, progress=progress)
+        return encoded.logits, encoded.unreadable
 
     def logits_of(self, squares: np.ndarray) -> Float32[np.ndarray, "n bits"]:
         """Logits of one batch: (n, s, s, 3) uint8 squares of `preprocess`, or (n, D) float32 features of the backbone.
@@ -238,17 +200,48 @@ class Hasher(nn.Module, OnTheHub):
         assert self.backbone is not None
         return features_of(self.backbone, batch)
 
-    def adapted(self, images: Any, *, batch_size: int = BATCH, threads: int | None = None) -> "Hasher":
+    def adapted(
+        self,
+        images: Any,
+        indices: Int64[np.ndarray, " m"] | None = None,
+        *,
+        batch_size: int = BATCH,
+        threads: int | None = None,
+        unreadable: dict[int, str] | None = None,
+    ) -> "Hasher":
         """A copy whose head takes its batch norm from images of another kind than those of the training.
 
         The bits are balanced on them (OrthoHash, supplement). Give it the images that will be searched, some hundreds,
-        as `encode` takes them; encode queries and database with the same copy, for it is another model.
+        as `encode` takes them; encode queries and database with the same copy, for it is another model. Of several
+        processes each computes its share.
+
+        Args:
+            images: as for `encode`.
+            indices: which of them; all by default.
+            batch_size: how many go through the network at once.
+            threads: how many decode; by default one a processor, 8 at most.
+            unreadable: gets the message of each image that cannot be decoded, by its place; such images are then left
+                out of the statistics. Without it they are an error.
 
         Raises:
-            BitseekError: the head does not end in batch norm, or images that the hasher does not take.
+            ImageError: an image cannot be decoded; the message names it.
+            BitseekError: the head does not end in batch norm, fewer than two images, or images that it does not take.
         """
-        given = as_images(images)
-        return adapt(self, given, np.arange(len(given)), batch_size=batch_size, threads=threads)
+        adapted = copy.deepcopy(self)
+        adapted.report = None  # it is of the hasher as it was trained
+        given, failed = as_images(images), dict[int, str]()
+        wanted = np.arange(len(given)) if indices is None else indices
+        read = batches_for(
+            adapted, given, of_rank(given, wanted), batch_size=batch_size, threads=threads, unreadable=failed
+        )
+
+        def features() -> Iterator[Tensor]:
+            yield from (adapted._features(batch) for _, batch in read)
+            every = from_all_ranks(failed)
+            tell_unreadable(every, None if len(every) == len(wanted) else unreadable)
+
+        estimate_batch_norm(adapted.head, features())
+        return adapted.eval()
 
     def save(self, folder: FilePath, method: nn.Module | None = None) -> None:
         """Write the hasher into a run folder: weights, configuration and card.
@@ -321,80 +314,3 @@ class Hasher(nn.Module, OnTheHub):
 def load(run: FilePath, *, device: str | torch.device = "cpu") -> Hasher:
     """The hasher that a run trained; see `Hasher.load`."""
     return Hasher.load(run, device=device)
-
-
-def encode(
-    hasher: Hasher,
-    images: Images,
-    indices: np.ndarray | None = None,
-    *,
-    batch_size: int = BATCH,
-    threads: int | None = None,
-    progress: Progress | None = None,
-) -> Encoded:
-    """Logits of items; what cannot be read is reported, not raised.
-
-    Args:
-        hasher: images → logits.
-        images: where the items are.
-        indices: which of them, (m,) int64; all if not given.
-        batch_size: items that go through the network at once.
-        threads: how many decode.
-        progress: called after each batch.
-
-    Raises:
-        BitseekError: images for a hasher that takes features only, or features of another length.
-    """
-    unreadable: dict[int, str] = {}
-    read = _read(hasher, images, of_rank(images, indices), batch_size, threads, progress, unreadable)
-    ids, logits = joined([(ids, hasher.logits_of(batch)) for ids, batch in read], hasher.bits, hasher.device)
-    return Encoded(ids, logits, from_all_ranks(unreadable))
-
-
-def adapt(
-    hasher: Hasher, images: Images, indices: np.ndarray, *, batch_size: int = BATCH, threads: int | None = None
-) -> Hasher:
-    """A copy of a hasher whose batch norm is estimated on the items that are searched, not on those of the training.
-
-    Args:
-        hasher: one whose head ends in batch norm.
-        images: where the items are.
-        indices: of the database.
-        batch_size: items that go through the network at once.
-        threads: how many decode.
-    """
-    adapted = copy.deepcopy(hasher)
-    adapted.report = None  # it is of the hasher as it was trained
-    unreadable: dict[int, str] = {}
-    read = _read(adapted, images, indices, batch_size, threads, None, unreadable)
-    try:
-        estimate_batch_norm(adapted.head, (adapted._features(batch) for _, batch in read))
-    except BitseekError as error:
-        raise next((ImageError(reason) for reason in unreadable.values()), error) from error
-    return adapted.eval()
-
-
-def _read(
-    hasher: Hasher,
-    images: Images,
-    indices: np.ndarray | None,
-    batch_size: int,
-    threads: int | None,
-    progress: Progress | None,
-    unreadable: dict[int, str],
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches of items, which the hasher takes."""
-    if isinstance(images, Features):
-        length = hasher.config.features if hasher.config else hasher.backbone.features if hasher.backbone else None
-        if length is not None and images.dimensions != length:
-            raise ShapeError(f"{hasher!r} takes features of length {length}, got {images.dimensions}")
-    preprocess = Preprocess() if isinstance(images, Features) else hasher.preprocess
-    return batches(
-        images,
-        preprocess,
-        indices,
-        batch_size=batch_size,
-        threads=threads,
-        progress=progress,
-        unreadable=unreadable,
-    )

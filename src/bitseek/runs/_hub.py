@@ -3,8 +3,6 @@
 import copy
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from huggingface_hub import ModelHubMixin, constants, metadata_save
-
 from bitseek._files import FilePath, user_path
 from bitseek._hub import fetch, sentences, unreachable
 from bitseek.errors import RunError
@@ -20,14 +18,19 @@ Kind = TypeVar("Kind", bound="OnTheHub")
 FILES = (FILE, MODEL, REPORT, CARD)
 """All that a hasher is on the hub."""
 
+ABOUT = {
+    "library_name": "bitseek",
+    "pipeline_tag": "image-feature-extraction",
+    "tags": ["bitseek", "hashing", "image-retrieval"],
+}
+"""Metadata of the card, by which the hub lists a model."""
 
-class OnTheHub(
-    ModelHubMixin,
-    library_name="bitseek",
-    pipeline_tag="image-feature-extraction",
-    tags=["hashing", "image-retrieval", "bitseek"],
-):
-    """`push_to_hub` and `from_pretrained` of a hasher, by the mixin of the hub's own client."""
+
+class OnTheHub:
+    """`push_to_hub` and `from_pretrained` of a hasher, by the mixin of the hub's own client.
+
+    It is not a base class, since importing the client takes as long as all the rest of a small command.
+    """
 
     def save_pretrained(self, save_directory: FilePath, **options: Any) -> str | None:
         """Write the run into a folder as the hub shall have it: with its card, its figures and no path of this machine.
@@ -42,6 +45,8 @@ class OnTheHub(
         Raises:
             RunError: the hasher comes from no run, or the folder holds another one or something else.
         """
+        from huggingface_hub import metadata_save
+
         names = options.pop("model_card_kwargs", None) or {}
         pushed, repository = options.pop("push_to_hub", False), options.pop("repo_id", None)
         folder, public = user_path(save_directory), copy.copy(cast("Hasher", self))
@@ -54,8 +59,7 @@ class OnTheHub(
         name = names.get("name", repository or folder.name)
         card = model_card(RunConfig.read(folder), report, name)
         (folder / CARD).write_text(card, encoding="utf-8", errors="backslashreplace")
-        data: dict[str, Any] = self._hub_mixin_info.model_card_data.to_dict()  # type: ignore[no-untyped-call]
-        metadata_save(folder / CARD, data)
+        metadata_save(folder / CARD, ABOUT)
         return self.push_to_hub(repository or folder.name, **options) if pushed else None
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
@@ -74,9 +78,13 @@ class OnTheHub(
         if cast("Hasher", self).config is None:
             raise RunError("this hasher has no RunConfig, so nothing could load it again; train it with bitseek.train")
         with sentences(repo_id):
+            from huggingface_hub import ModelHubMixin, constants
+
             if constants.HF_HUB_OFFLINE or (away := unreachable(repo_id)) is not None:
                 raise OSError("HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else away)
-            return super().push_to_hub(repo_id, **{"model_card_kwargs": {"name": repo_id}, **options})
+            # of its instance the method asks for `save_pretrained` only
+            options = {"model_card_kwargs": {"name": repo_id}, **options}
+            return ModelHubMixin.push_to_hub(cast(ModelHubMixin, self), repo_id, **options)
 
     @classmethod
     def from_pretrained(

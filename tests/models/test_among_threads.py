@@ -1,0 +1,69 @@
+"""A batch is shared out among threads of one torch thread each, and nothing else in the process notices."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from bitseek.models import among_threads
+
+
+@pytest.fixture
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("size, parts", [(0, 1), (1, 1), (31, 1), (32, 2), (47, 2), (48, 3), (100, 3)])
+def test_rows_are_those_of_the_whole_in_order(three_threads, size, parts):
+    rng = np.random.default_rng(size)
+    batch, weights, seen = rng.integers(0, 256, (size, 5), np.uint8), rng.standard_normal((5, 4)).astype(np.float32), []
+
+    def network(part):
+        seen.append((len(part), torch.get_num_threads(), threading.current_thread() is threading.main_thread()))
+        return torch.from_numpy(part.astype(np.float32) @ weights)
+
+    np.testing.assert_allclose(among_threads(network, batch).numpy(), batch.astype(np.float32) @ weights, rtol=1e-6)
+    assert sorted(n for n, _, _ in seen) == sorted(len(part) for part in np.array_split(batch, parts))
+    assert {told[1:] for told in seen} == {(3, True) if parts == 1 else (1, False)}
+
+
+def test_other_threads_keep_their_number(three_threads):
+    told = []
+    among_threads(lambda part: torch.zeros(len(part), 1), np.zeros((64, 1)))
+    for _ in range(2):
+        later = threading.Thread(target=lambda: told.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+    assert told == [3, 3] and torch.get_num_threads() == 3
+
+
+def test_one_thread_means_none_beside_the_caller(three_threads):
+    torch.set_num_threads(1)
+    seen = []
+    among_threads(lambda part: seen.append(threading.get_ident()) or torch.zeros(len(part), 1), np.zeros((64, 1)))
+    assert seen == [threading.get_ident()]
+
+
+def test_an_error_of_a_part_is_that_of_the_batch(three_threads):
+    def fails(part):
+        if 40 in part:
+            raise ValueError("forty")
+        return torch.zeros(len(part), 1)
+
+    with pytest.raises(ValueError, match="forty"):
+        among_threads(fails, np.arange(80)[:, None])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_starts_threads_of_its_own(three_threads):
+    among_threads(lambda part: torch.zeros(len(part), 1), np.zeros((64, 1)))
+    child = os.fork()
+    if not child:
+        os._exit(0 if len(among_threads(lambda part: torch.zeros(len(part), 1), np.zeros((64, 1)))) == 64 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
