@@ -47,10 +47,10 @@ def test_kernels_of_triton_compile_for_a_gpu_that_is_not_here(kernel, instructio
     from triton.compiler import ASTSource, compile
 
     numbers = dict.fromkeys(_triton._NUMBERS, "i32") | {"first": "i64"}
-    arrays = {"asked": "*i64", "planes": "*i64", "alive": "*u8", "limits": "*i32", "found": "*i64", "counts": "*i32"}
+    arrays = {"block": "*i64", "planes": "*i64", "alive": "*u8", "limits": "*i32", "found": "*i64", "counts": "*i32"}
     fixed = {"HAS_ALIVE": True, "WORDS": 2, "ID": ID_BITS, "BLOCK": _triton._WORD_BLOCK}
     if kernel == "_by_products":
-        arrays["asked"] = "*i8"
+        arrays["block"] = "*i8"
         fixed |= {"ROWS": _triton._PRODUCT_ROWS, "BLOCK": _triton._PRODUCT_BLOCK}
     signature = arrays | numbers | dict.fromkeys(fixed, "constexpr")
     made = compile(ASTSource(getattr(_triton, kernel), signature, fixed), target=GPUTarget("cuda", 90, 32))

@@ -1,5 +1,6 @@
 """Codes to search, what must be found in them, and one maker for each engine."""
 
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -44,6 +45,30 @@ def check(engine, database, queries, alive, k, radius):
         expected = near[row[near] <= radius]
         np.testing.assert_array_equal(found_ids, ids[expected])
         np.testing.assert_array_equal(found_distances, row[expected])
+
+
+def check_growth(engine, first, more, grow):
+    """An engine of some codes gets more while another thread searches it, which always sees all of them or none."""
+    both, queries = Codes.concat([first, more]), codes(4, first.bits, seed=1)
+    allowed = [HammingIndex(some).nearest(queries, 9).ids.tolist() for some in (first, both)]
+    found, begun, stop = [], threading.Event(), threading.Event()
+
+    def search():
+        while not stop.is_set():
+            found.append(engine.nearest(queries, 9).ids.tolist())
+            begun.set()
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    try:
+        assert begun.wait(120)
+        ids = grow()
+    finally:
+        stop.set()
+        thread.join()
+    np.testing.assert_array_equal(ids, np.arange(len(first), len(both)))
+    assert found and all(each in allowed for each in found)
+    check(engine, both, queries, np.ones(len(both), bool), 9, 12)
 
 
 def write_shards(folder, database, sizes, fingerprint="0123456789abcdef"):

@@ -1,4 +1,6 @@
-"""What the commands that need no server make of an address."""
+"""What the commands that need no server make of an address, and collections whose codes are compared on a device."""
+
+from functools import partial
 
 import pytest
 from tests.collection.harness import png
@@ -7,6 +9,9 @@ from tests.engines.test_encode import run
 
 from bitseek.codes import Codes
 from bitseek.collection import Collection
+from bitseek.engines import open_collection
+from bitseek.engines._address import search_on
+from bitseek.errors import BitseekError
 
 
 @pytest.mark.parametrize("option", [[], ["photos", "--collection"]])
@@ -36,3 +41,30 @@ def test_a_collection_at_an_address_is_exported(tmp_path, capsys):
     assert status == 1 and "is not a collection" in err and not (tmp_path / "x.npz").exists()
     status, _, err = run(capsys, "export", f"ray://{tmp_path / 'c'}", tmp_path / "x.onnx")
     assert status == 1 and "is a collection: it is written as .npz" in err
+
+
+def test_codes_of_a_collection_are_compared_on_a_device(tmp_path):
+    """The same hits, after an update too; and what is wrong with a device is told when it is opened."""
+    (tmp_path / "photos").mkdir()
+    for i in range(9):
+        (tmp_path / "photos" / f"{i}.png").write_bytes(png(i))
+    with Collection.create(tmp_path / "c", hasher=Projection()) as made:
+        made.update(tmp_path / "photos", hasher=Projection())
+        made.remove([3])
+    with (
+        open_collection(tmp_path / "c", device="cpu") as plain,
+        Collection.open(tmp_path / "c", index=partial(search_on, "cpu")) as there,
+    ):
+        assert plain._published.index.explain().device is None
+        assert there._published.index.explain().device.startswith("cpu, products of")
+        for step in range(2):
+            asked = plain.codes
+            assert there.search(asked, k=4) == plain.search(asked, k=4)
+            assert there.search(asked, k=None, radius=20) == plain.search(asked, k=None, radius=20)
+            if not step:
+                plain.remove([5])
+                there.refresh()
+    with pytest.raises(BitseekError, match="there is no device 'abacus' here"):
+        open_collection(tmp_path / "c", device="abacus")
+    with pytest.raises(BitseekError, match="the engine of postgresql://me@host/db compares the codes"):
+        open_collection("postgresql://me:S3cret@host/db", device="cuda")

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from tests.collection.harness import png
 from tests.collection.projection import Projection
-from tests.engines.harness import check, codes, write_shards
+from tests.engines.harness import check, check_growth, codes, write_shards
 
-from bitseek.codes import Codes
 from bitseek.collection import Collection
 from bitseek.engines import Model, Slice, collection_exists, connect, create_collection, listed, open_collection
 from bitseek.engines._cluster import Cluster
@@ -23,7 +22,6 @@ from bitseek.engines._encode import Work
 from bitseek.engines._ray import RayAddress
 from bitseek.engines._ray_encode import Worker, _share_out
 from bitseek.errors import BitseekError, MissingExtra, RunError
-from bitseek.index import HammingIndex
 from bitseek.portable import load
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no signals that kill")
@@ -97,28 +95,9 @@ def test_what_an_actor_cannot_read_is_one_sentence(cluster, tmp_path):
 
 def test_shards_are_added_while_others_search(cluster, tmp_path):
     first, more = codes(300, 40), codes(200, 40, seed=5)
-    both, queries = Codes.concat([first, more]), codes(4, 40, seed=1)
     engine = connect(f"ray://{write_shards(tmp_path / 'a', first, [300])}?threads=1")
     write_shards(tmp_path / "b", more, [200])
-    allowed = [HammingIndex(some).nearest(queries, 9).ids.tolist() for some in (first, both)]
-    found, begun, stop = [], threading.Event(), threading.Event()
-
-    def search():
-        while not stop.is_set():
-            found.append(engine.nearest(queries, 9).ids.tolist())
-            begun.set()
-
-    thread = threading.Thread(target=search)
-    thread.start()
-    try:
-        assert begun.wait(120)
-        ids = engine.add_shards(tmp_path / "b")
-    finally:
-        stop.set()
-        thread.join()
-    np.testing.assert_array_equal(ids, np.arange(300, 500))
-    assert found and all(each in allowed for each in found)
-    check(engine, both, queries, np.ones(500, bool), 9, 12)
+    check_growth(engine, first, more, lambda: engine.add_shards(tmp_path / "b"))
     with pytest.raises(BitseekError, match="40 bits"):
         engine.add_shards(write_shards(tmp_path / "c", codes(3, 16), [3]))
     engine.close()

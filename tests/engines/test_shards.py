@@ -2,17 +2,16 @@
 
 import mmap
 import os
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engines.harness import check, codes, write_shards
+from tests.engines.harness import check, check_growth, codes, write_shards
 
-from bitseek.codes import Codes
 from bitseek.engines import Slice, connect, is_address, listed, open_collection
+from bitseek.engines._sharded import Local
 from bitseek.engines._shards import Origin, ShardFolder
 from bitseek.engines._slice import digest
 from bitseek.errors import BitseekError, CodeWidthError, RunError
@@ -152,29 +151,8 @@ def test_what_does_not_belong_together(tmp_path):
 
 def test_shards_are_added_while_others_search(tmp_path):
     first, more = codes(300, 40), codes(200, 40, seed=5)
-    both, queries = Codes.concat([first, more]), codes(4, 40, seed=1)
     engine = connect(write_shards(tmp_path / "a", first, [100, 200]))
-    allowed = [HammingIndex(some).nearest(queries, 9).ids.tolist() for some in (first, both)]
-    found, begun, stop = [], threading.Event(), threading.Event()
-
-    def search():
-        while not stop.is_set():
-            found.append(engine.nearest(queries, 9).ids.tolist())
-            begun.set()
-
-    thread = threading.Thread(target=search)
-    thread.start()
-    try:
-        assert begun.wait(120)
-        from bitseek.engines._sharded import Local
-
-        ids = engine.extend([Local(HammingIndex(more))])
-    finally:
-        stop.set()
-        thread.join()
-    np.testing.assert_array_equal(ids, np.arange(300, 500))
-    assert found and all(each in allowed for each in found)
-    check(engine, both, queries, np.ones(500, bool), 9, 12)
+    check_growth(engine, first, more, lambda: engine.extend([Local(HammingIndex(more))]))
 
 
 def test_addresses():

@@ -23,6 +23,7 @@ def serve(
     timeout: float | None = None,
     rate: float | None = None,
     allow_host: tuple[str, ...] = (),
+    device: str | None = None,
     log_requests: Flag = False,
     json: Json = False,
 ) -> None:
@@ -45,6 +46,8 @@ def serve(
         timeout: seconds that a request may take.
         rate: requests a second from one address.
         allow_host: further names by which browsers may call it.
+        device: where images are encoded and the codes of a folder are compared: cpu (by default), cuda, cuda:1, mps or
+            auto, which takes a GPU for what can use it. A model in ONNX is run on the CPU.
         log_requests: log every request, not only what was slow or failed.
     """
     if add_to is not None and not add_to.expanduser().is_dir():
@@ -60,6 +63,7 @@ def serve(
         "timeout": timeout,
         "rate": rate,
         "allowed_hosts": allow_host or None,
+        "device": device,
         "log_requests": log_requests,
     }
     from bitseek.engines import without_password

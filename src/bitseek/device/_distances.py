@@ -54,14 +54,14 @@ def signs(planes: Int64[Tensor, "words n"], dtype: torch.dtype) -> Shaped[Tensor
     return (bits.view(torch.int8) if dtype == torch.int8 else bits.to(dtype)).mul_(2).sub_(1)
 
 
-def by_products(asked: Shaped[Tensor, "q bits"], planes: Int64[Tensor, "words n"]) -> Int32[Tensor, "q n"]:
+def by_products(queries: Shaped[Tensor, "q bits"], planes: Int64[Tensor, "words n"]) -> Int32[Tensor, "q n"]:
     """Distances of queries, as `signs` gives them, to codes."""
-    codes = signs(planes, asked.dtype)
-    total, size = asked.shape[1], MOST_BITS[asked.dtype]
+    codes = signs(planes, queries.dtype)
+    total, size = queries.shape[1], MOST_BITS[queries.dtype]
     products = torch.zeros((), dtype=torch.int32, device=planes.device)
     for start in range(0, total, size):
         part = slice(start, start + size)
-        products = products + _product(asked[:, part], codes[:, part])
+        products = products + _product(queries[:, part], codes[:, part])
     return (total - products) >> 1
 
 

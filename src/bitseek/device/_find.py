@@ -18,7 +18,7 @@ Found = Int64[Tensor, "q most"]
 """Keys by query, in any order; `NOTHING` in the places that are left over."""
 
 
-class Asked(NamedTuple):
+class QueryBlock(NamedTuple):
     """Some queries on the device.
 
     Attributes:
@@ -30,7 +30,7 @@ class Asked(NamedTuple):
     signs: Shaped[Tensor, "q bits"] | None
 
     @classmethod
-    def of(cls, words: Int64[Tensor, "q words"], products: bool) -> "Asked":
+    def of(cls, words: Int64[Tensor, "q words"], products: bool) -> "QueryBlock":
         """Queries, to be compared by products or not."""
         return cls(words, signs(words.T, product_type(words.device)) if products else None)
 
@@ -46,11 +46,11 @@ class Find(Protocol):
     """
 
     def __call__(
-        self, asked: Asked, chunk: Chunk, start: int, stop: int, limits: Int32[Tensor, " q"], room: int
+        self, block: QueryBlock, chunk: Chunk, start: int, stop: int, limits: Int32[Tensor, " q"], room: int
     ) -> Found | None:
         """See the class."""
 
-    def bytes_per_row(self, asked: Asked) -> int:
+    def bytes_per_row(self, block: QueryBlock) -> int:
         """Memory that it takes, for each row that is compared with these queries."""
 
 
@@ -58,11 +58,11 @@ class Plain:
     """By operations of torch alone, which write all distances down."""
 
     def __call__(
-        self, asked: Asked, chunk: Chunk, start: int, stop: int, limits: Int32[Tensor, " q"], room: int
+        self, block: QueryBlock, chunk: Chunk, start: int, stop: int, limits: Int32[Tensor, " q"], room: int
     ) -> Found | None:
         """See `Find`."""
         planes = chunk.planes[:, start:stop]
-        away = by_words(asked.words, planes) if asked.signs is None else by_products(asked.signs, planes)
+        away = by_words(block.words, planes) if block.signs is None else by_products(block.signs, planes)
         near = away < limits[:, None]
         if chunk.alive is not None:
             near &= chunk.alive[start:stop]
@@ -72,16 +72,16 @@ class Plain:
             return None
         queries, places = near.nonzero(as_tuple=True)
         keys = (away[queries, places].to(torch.int64) << ID_BITS) | (places + (chunk.first + start))
-        found = torch.full((len(asked), most), NOTHING, dtype=torch.int64, device=planes.device)
+        found = torch.full((len(block), most), NOTHING, dtype=torch.int64, device=planes.device)
         before = counts.cumsum(0) - counts
         found[queries, torch.arange(len(keys), device=planes.device) - before[queries]] = keys
         return found
 
-    def bytes_per_row(self, asked: Asked) -> int:
+    def bytes_per_row(self, block: QueryBlock) -> int:
         """See `Find`."""
-        per_pair = 4 + 1 + (3 * 8 if asked.signs is None else 3 * 4)
-        unpacked = 0 if asked.signs is None else 2 * asked.signs.shape[1] * asked.signs.element_size()
-        return len(asked) * per_pair + unpacked
+        per_pair = 4 + 1 + (3 * 8 if block.signs is None else 3 * 4)
+        unpacked = 0 if block.signs is None else 2 * block.signs.shape[1] * block.signs.element_size()
+        return len(block) * per_pair + unpacked
 
     def __str__(self) -> str:
         return "operations of torch"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bitseek._checks import whole_number
 from bitseek.device._distances import PRODUCTS_FROM, by_products, by_words
-from bitseek.device._find import Asked
+from bitseek.device._find import QueryBlock
 from bitseek.device._memory import LEAST_MEMORY, enough_memory, free_memory
 from bitseek.models import pick_device
 
@@ -62,14 +62,14 @@ class _Block:
 
     Attributes:
         rows: which.
-        asked: their codes.
+        codes: of them.
         labels: in words of 64 bits.
         owners: for each pair that is left out, the number of its query among these,
         items: and the item.
     """
 
     rows: slice
-    asked: Asked
+    codes: QueryBlock
     labels: Int64[Tensor, "q labels"]
     owners: Int64[Tensor, " e"]
     items: Int64[Tensor, " e"]
@@ -81,15 +81,15 @@ class _Block:
         owners = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
         items = task.excluded[offsets[0] : offsets[-1]].copy()
         words = _on(task.query_words[rows], device)
-        asked = Asked.of(words, products=len(task.query_words) >= PRODUCTS_FROM)
+        codes = QueryBlock.of(words, products=len(task.query_words) >= PRODUCTS_FROM)
         left_out = (torch.from_numpy(array).to(device) for array in (owners, items))
-        return cls(rows, asked, _on(task.query_labels[rows], device), *left_out)
+        return cls(rows, codes, _on(task.query_labels[rows], device), *left_out)
 
     def count(
         self, planes: Int64[Tensor, "words n"], labels: Int64[Tensor, "l n"], start: int, task: "Task"
     ) -> Int64[np.ndarray, "q keys"]:
         """How often each key 2·distance + relevant occurs among items that begin at `start`; the last is left out."""
-        away = by_words(self.asked.words, planes) if self.asked.signs is None else by_products(self.asked.signs, planes)
+        away = by_words(self.codes.words, planes) if self.codes.signs is None else by_products(self.codes.signs, planes)
         keys = 2 * away.to(torch.int64) + self._relevant(labels, task.single)
         here = (self.items >= start) & (self.items < start + planes.shape[1])
         keys[self.owners[here], self.items[here] - start] = 2 * task.bits + 2

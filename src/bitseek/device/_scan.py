@@ -12,7 +12,7 @@ from torch import Tensor
 from bitseek._checks import whole_number
 from bitseek.device._chunks import Chunk, Chunks, Database
 from bitseek.device._distances import PRODUCTS_FROM, product_type
-from bitseek.device._find import Asked, Find, Found, Plain
+from bitseek.device._find import Find, Found, Plain, QueryBlock
 from bitseek.device._memory import LEAST_MEMORY, enough_memory, free_memory
 from bitseek.device._triton import quickest
 from bitseek.kernels.layout import ID_BITS, NOTHING, KeyRows, Vector, by_query
@@ -75,10 +75,10 @@ class DeviceScan:
             chunks = self._prepare(queries.shape[1])
             room = max(_FEWEST, 2 * k)
             blocks = self._blocks(queries, room)
-            best = [_nothing(len(asked), k, self.device) for asked in blocks]
+            best = [_nothing(len(block), k, self.device) for block in blocks]
             for chunk in chunks.each(database):
-                for number, asked in enumerate(blocks):
-                    best[number] = self._nearest_in(chunk, asked, best[number], room)
+                for number, block in enumerate(blocks):
+                    best[number] = self._nearest_in(chunk, block, best[number], room)
             return torch.cat(best).cpu().numpy()
 
     def within(self, database: Database, queries: UInt64[np.ndarray, "q words"], radius: int) -> tuple[Vector, Vector]:
@@ -94,12 +94,12 @@ class DeviceScan:
             owners, keys = [none], [none]
             for chunk in chunks.each(database):
                 first = 0
-                for asked in blocks:
-                    for found in self._within_in(chunk, asked, radius):
+                for block in blocks:
+                    for found in self._within_in(chunk, block, radius):
                         there = found != NOTHING
                         owners.append(there.nonzero(as_tuple=True)[0].cpu().numpy() + first)
                         keys.append(found[there].cpu().numpy())
-                    first += len(asked)
+                    first += len(block)
             return by_query(np.concatenate(owners), np.concatenate(keys), len(queries))
 
     def __str__(self) -> str:
@@ -121,29 +121,31 @@ class DeviceScan:
             self._find = quickest(self.device)
         return self._chunks
 
-    def _blocks(self, queries: UInt64[np.ndarray, "q words"], room: int) -> list[Asked]:
+    def _blocks(self, queries: UInt64[np.ndarray, "q words"], room: int) -> list[QueryBlock]:
         """The queries on the device, at most so many together that their hits take a quarter of the memory."""
         size = max(1, min(_QUERIES, self._work // (4 * 3 * 8 * room)))
         words = torch.from_numpy(queries.astype(np.uint64).view(np.int64)).to(self.device)
-        return [Asked.of(block, len(block) >= self._products_from) for block in words.split(size)]
+        return [QueryBlock.of(block, len(block) >= self._products_from) for block in words.split(size)]
 
-    def _rows(self, asked: Asked) -> int:
+    def _rows(self, block: QueryBlock) -> int:
         """How many rows can be compared with these queries at once."""
-        return max(64, self._work // 2 // self._find.bytes_per_row(asked))
+        return max(64, self._work // 2 // self._find.bytes_per_row(block))
 
-    def _nearest_in(self, chunk: Chunk, asked: Asked, best: Int64[Tensor, "q k"], room: int) -> Int64[Tensor, "q k"]:
+    def _nearest_in(
+        self, chunk: Chunk, block: QueryBlock, best: Int64[Tensor, "q k"], room: int
+    ) -> Int64[Tensor, "q k"]:
         """The best keys so far, after another chunk: of later ids only what is nearer than the last of them is of use.
 
         A step over as many rows as all before finds about k more, if they lie at random. So each looks at more than the
         one before; and at half of its rows if they lie in an order and more is found than there is room for.
         """
-        start, at_once = 0, self._rows(asked)
+        start, at_once = 0, self._rows(block)
         growth = max(1, room // (_SLACK * (best.shape[1] + 10)))
         size = max(room, growth * chunk.first)
         while start < chunk.rows:
             stop = min(start + min(size, at_once), chunk.rows)
             limits = (best[:, -1] >> ID_BITS).clamp(max=self._bits + 1).to(torch.int32)
-            found = self._find(asked, chunk, start, stop, limits, room)
+            found = self._find(block, chunk, start, stop, limits, room)
             if found is None:
                 size = max(room, (stop - start) // 2)
                 continue
@@ -153,15 +155,15 @@ class DeviceScan:
             size = max(room, growth * (chunk.first + start))
         return best
 
-    def _within_in(self, chunk: Chunk, asked: Asked, radius: int) -> Iterator[Found]:
+    def _within_in(self, chunk: Chunk, block: QueryBlock, radius: int) -> Iterator[Found]:
         """What is within the radius, for some rows of the chunk after the others; fewer at once where that is much."""
-        limits = torch.full((len(asked),), radius + 1, dtype=torch.int32, device=self.device)
-        room = max(64, self._work // (4 * 3 * 8 * len(asked)))
-        start, at_once = 0, self._rows(asked)
+        limits = torch.full((len(block),), radius + 1, dtype=torch.int32, device=self.device)
+        room = max(64, self._work // (4 * 3 * 8 * len(block)))
+        start, at_once = 0, self._rows(block)
         size = at_once
         while start < chunk.rows:
             stop = min(start + size, chunk.rows)
-            found = self._find(asked, chunk, start, stop, limits, room)
+            found = self._find(block, chunk, start, stop, limits, room)
             if found is None:
                 size = max(1, (stop - start) // 2)
                 continue

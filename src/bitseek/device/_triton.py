@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bitseek.device._chunks import Chunk
 from bitseek.device._distances import PRODUCTS_FROM, signs
-from bitseek.device._find import Asked, Find, Found, Plain
+from bitseek.device._find import Find, Found, Plain, QueryBlock
 from bitseek.kernels.layout import ID_BITS, NOTHING
 
 triton: Any = None
@@ -32,7 +32,8 @@ except ImportError:  # a torch without it, as for the CPU or for Windows
     pass
 
 if TYPE_CHECKING:
-    constexpr, tensor = int, Any
+    constexpr = int
+    tensor = Any
 else:  # Triton reads annotations too, and knows no names but its own
     constexpr = getattr(tl, "constexpr", int)  # what is fixed when a kernel is compiled
     tensor = getattr(tl, "tensor", object)
@@ -69,7 +70,7 @@ def _ones(x: tensor) -> tensor:
 
 @_jit
 def _by_words(
-    asked: tensor,
+    block: tensor,
     planes: tensor,
     alive: tensor,
     limits: tensor,
@@ -94,10 +95,10 @@ def _by_words(
         there = inside & (tl.load(alive + at, mask=inside, other=0) != 0)
     head = tl.load(planes + at, mask=inside, other=0)
     for query in range(queries):
-        away = _ones(head ^ tl.load(asked + query * WORDS))
+        away = _ones(head ^ tl.load(block + query * WORDS))
         for word in range(1, WORDS):
             theirs = tl.load(planes + at + word * stride.to(tl.int64), mask=inside, other=0)
-            away += _ones(theirs ^ tl.load(asked + query * WORDS + word))
+            away += _ones(theirs ^ tl.load(block + query * WORDS + word))
         near = (there & (away < tl.load(limits + query))).to(tl.int32)
         hits = tl.sum(near, axis=0)
         if hits > 0:
@@ -108,7 +109,7 @@ def _by_words(
 
 @_jit
 def _by_products(
-    asked: tensor,
+    block: tensor,
     planes: tensor,
     alive: tensor,
     limits: tensor,
@@ -138,7 +139,7 @@ def _by_products(
     for group in range(0, queries, ROWS):
         rows = group + tl.arange(0, ROWS)
         known = rows < queries
-        cells = asked + rows[:, None] * (64 * WORDS) + bit[None, :]
+        cells = block + rows[:, None] * (64 * WORDS) + bit[None, :]
         products = tl.dot(tl.load(cells, mask=known[:, None], other=0), head_signs, out_dtype=tl.int32)
         for word in range(1, WORDS):
             theirs = tl.load(planes + at + word * stride.to(tl.int64), mask=inside, other=0)
@@ -160,13 +161,13 @@ class Fused:
     """By kernels of Triton; see `Find`."""
 
     def __call__(
-        self, asked: Asked, chunk: Chunk, start: int, stop: int, limits: Int32[Tensor, " q"], room: int
+        self, block: QueryBlock, chunk: Chunk, start: int, stop: int, limits: Int32[Tensor, " q"], room: int
     ) -> Found | None:
         """See `Find`."""
-        if asked.signs is not None and asked.signs.dtype != torch.int8:  # a GPU without 8-bit products
-            return Plain()(asked, chunk, start, stop, limits, room)
+        if block.signs is not None and block.signs.dtype != torch.int8:  # a GPU without 8-bit products
+            return Plain()(block, chunk, start, stop, limits, room)
         room = min(room, stop - start)
-        queries, device = len(asked), limits.device
+        queries, device = len(block), limits.device
         found = torch.full((queries, room), NOTHING, dtype=torch.int64, device=device)
         counts = torch.zeros(queries, dtype=torch.int32, device=device)
         alive = chunk.planes if chunk.alive is None else chunk.alive.view(torch.uint8)
@@ -174,16 +175,16 @@ class Fused:
         common = (chunk.planes, alive, limits, found, counts, chunk.first, start, stop, width, room, queries)
         shape = {"HAS_ALIVE": chunk.alive is not None, "WORDS": len(chunk.planes), "ID": ID_BITS}
         with torch.cuda.device(device) if device.type == "cuda" else torch.no_grad():
-            if asked.signs is None:
+            if block.signs is None:
                 grid = (triton.cdiv(stop - start, _WORD_BLOCK),)
-                _by_words[grid](asked.words, *common, **shape, BLOCK=_WORD_BLOCK)
+                _by_words[grid](block.words, *common, **shape, BLOCK=_WORD_BLOCK)
             else:
                 grid = (triton.cdiv(stop - start, _PRODUCT_BLOCK),)
-                _by_products[grid](asked.signs, *common, **shape, ROWS=_PRODUCT_ROWS, BLOCK=_PRODUCT_BLOCK)
+                _by_products[grid](block.signs, *common, **shape, ROWS=_PRODUCT_ROWS, BLOCK=_PRODUCT_BLOCK)
         most = int(counts.max())
         return None if most > room else found[:, :most]
 
-    def bytes_per_row(self, asked: Asked) -> int:
+    def bytes_per_row(self, block: QueryBlock) -> int:
         """See `Find`: hits have room of their own, whatever the number of rows."""
         return 1
 
@@ -212,11 +213,11 @@ def agree(one: Find, other: Find, device: torch.device) -> bool:
         alive = (torch.rand(rows, generator=random) < 0.7).to(device)
         limits = (torch.rand(queries, generator=random) * 8 * words + 30 * words).to(torch.int32).to(device)
         codes = planes.T[:queries].contiguous()
-        asked = Asked(codes, signs(codes.T, torch.int8) if queries >= PRODUCTS_FROM else None)
+        block = QueryBlock(codes, signs(codes.T, torch.int8) if queries >= PRODUCTS_FROM else None)
         for chunk in (Chunk(first, planes, alive), Chunk(first, planes, None)):
-            mine, theirs = (way(asked, chunk, 7, rows - 5, limits, rows) for way in (one, other))
+            mine, theirs = (way(block, chunk, 7, rows - 5, limits, rows) for way in (one, other))
             if mine is None or theirs is None or not torch.equal(mine.sort(dim=1).values, theirs.sort(dim=1).values):
                 return False
-            if one(asked, chunk, 0, rows, limits, room=2) is not None:  # each finds more than that
+            if one(block, chunk, 0, rows, limits, room=2) is not None:  # each finds more than that
                 return False
     return True

@@ -2,12 +2,20 @@
 
 import os
 import re
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from jaxtyping import Int64
+
 from bitseek._files import FilePath
+from bitseek.codes import Codes
 from bitseek.engines._engine import Engine
 from bitseek.errors import BitseekError, MissingExtra
+from bitseek.index import HammingIndex
+from bitseek.kernels.device import device_loops
 
 if TYPE_CHECKING:
     from bitseek.collection import Collection, Encoder
@@ -61,17 +69,34 @@ def connect(place: FilePath) -> Engine:
     return engine
 
 
-def open_collection(place: FilePath) -> "Collection":
+def open_collection(place: FilePath, *, device: str | None = None) -> "Collection":
     """The collection in a folder, or at an address, whose engine then searches it.
 
+    Args:
+        place: the folder, or the address.
+        device: where the codes of a folder are compared, through torch: `cuda`, `cuda:1` or `auto`; by the compiled
+            kernels if None, or if it is the processor. An engine compares them itself.
+
     Raises:
-        MissingExtra: what the engine needs is not installed.
-        BitseekError: no such engine, it cannot be reached, or there is no collection.
+        MissingExtra: what the engine or the device needs is not installed.
+        BitseekError: no such engine or device, it cannot be reached, or there is no collection.
     """
     from bitseek.collection import Collection
 
-    opened: Collection = _module(place).open_collection(place) if is_address(place) else Collection.open(place)
-    return opened
+    opened: Collection
+    if is_address(place):
+        if device is not None:
+            raise BitseekError(f"the engine of {without_password(place)} compares the codes; leave out the device")
+        opened = _module(place).open_collection(place)
+        return opened
+    where = None if device is None else device_loops().DeviceScan(device, 1).device  # what is wrong is told now
+    by_kernels = where is None or where.type == "cpu"
+    return Collection.open(place, index=None if by_kernels else partial(search_on, str(where)))
+
+
+def search_on(device: str, _: Path, codes: Codes, gone: Int64[np.ndarray, " gone"] | None) -> HammingIndex:
+    """The search of a collection whose codes are compared on a device."""
+    return HammingIndex(codes, gone=gone, device=device)
 
 
 def create_collection(place: FilePath, *, hasher: "Encoder", features: bool = False) -> "Collection":

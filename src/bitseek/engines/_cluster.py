@@ -160,15 +160,15 @@ class Actor:
         errors = self._ray.exceptions
 
         def answer() -> Any:
-            asked, call = handle, began
+            actor, call = handle, began
             for _ in range(_TRIES):
                 try:
                     if watch is not None:
-                        self._watch(asked, call, watch)
+                        self._watch(actor, call, watch)
                     return self._get(call)
                 except (errors.RayActorError, errors.ObjectLostError, errors.OutOfMemoryError):
-                    asked = self._successor(asked)
-                    call = getattr(asked, verb).remote(*arguments)
+                    actor = self._successor(actor)
+                    call = getattr(actor, verb).remote(*arguments)
             raise RunError(f"the actor for {self._what} died {_TRIES} times; the logs of Ray on its machine say why")
 
         return answer

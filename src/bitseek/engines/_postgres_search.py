@@ -140,10 +140,10 @@ class Search:
         condition, filtered = condition_of(where)
         wanted = self._tables.named(statement, distance=self._vector.distance, where=condition)
         with self._connection.cursor(binary=True) as cursor:
-            asked = [{**filtered, **values, "code": code} for code in as_sent(codes)]
-            if not asked:
+            parameters = [{**filtered, **values, "code": code} for code in as_sent(codes)]
+            if not parameters:
                 return
-            cursor.executemany(wanted, asked, returning=True)
+            cursor.executemany(wanted, parameters, returning=True)
             while True:
                 yield np.array(cursor.fetchall(), np.int64).reshape(-1, 2)
                 if not cursor.nextset():

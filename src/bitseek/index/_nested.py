@@ -101,14 +101,14 @@ class NestedIndex:
         if candidates.ids.shape[1] == len(self):
             missed[:] = False
         for limit in np.unique(limits[missed]):
-            asked = np.flatnonzero(missed & (limits == limit))
-            few = self._few_within(heads[asked], int(limit))
-            if (many := asked[~few]).size:
+            rows = np.flatnonzero(missed & (limits == limit))
+            few = self._few_within(heads[rows], int(limit))
+            if (many := rows[~few]).size:
                 hits = self._whole.nearest(codes[many], k)
                 found[many] = hits.distances.astype(np.int64) << ID_BITS | hits.ids
             at_once = max(1, int(_AT_ONCE / (_WORTH * len(self))))
             for start in range(0, int(few.sum()), at_once):
-                some = asked[few][start : start + at_once]
+                some = rows[few][start : start + at_once]
                 offsets, keys = self._ranked(codes[some], int(limit))
                 found[some] = keys[offsets[:-1, None] + np.arange(k)]
         return Hits(*split(found))

@@ -70,14 +70,14 @@ class Gatherer(Generic[Kind, Query, Answer]):
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start on the kind that has waited longest, or rest."""
         while self._waiting:
-            kind, asked = next(iter(self._waiting.items()))
+            kind, batch = next(iter(self._waiting.items()))
             del self._waiting[kind]
-            if len(asked) > self._most:
-                self._waiting[kind] = asked[self._most :]  # behind the other kinds
-                asked = asked[: self._most]
-            self._count -= len(asked)
-            asked = [(query, future) for query, future in asked if not future.done()]  # the client went away
-            if asked:
+            if len(batch) > self._most:
+                self._waiting[kind] = batch[self._most :]  # behind the other kinds
+                batch = batch[: self._most]
+            self._count -= len(batch)
+            batch = [(query, future) for query, future in batch if not future.done()]  # the client went away
+            if batch:
                 break
         else:
             self._working = False
@@ -86,27 +86,27 @@ class Gatherer(Generic[Kind, Query, Answer]):
         def work() -> None:
             answers: list[Answer] | Exception
             try:
-                answers = list(self._answer(kind, [query for query, _ in asked]))
-                if len(answers) != len(asked):
-                    raise RuntimeError(f"{len(asked)} queries got {len(answers)} answers")
+                answers = list(self._answer(kind, [query for query, _ in batch]))
+                if len(answers) != len(batch):
+                    raise RuntimeError(f"{len(batch)} queries got {len(answers)} answers")
             except Exception as error:  # told to everybody who asked
                 answers = error
-            loop.call_soon_threadsafe(self._finish, loop, asked, answers)
+            loop.call_soon_threadsafe(self._finish, loop, batch, answers)
 
         try:
-            self._observe(len(asked))
+            self._observe(len(batch))
             self._thread.submit(work)
         except Exception as error:  # so that neither these wait for ever nor the answers of the last batch are lost
-            loop.call_soon(self._finish, loop, asked, error)
+            loop.call_soon(self._finish, loop, batch, error)
 
     def _finish(
         self,
         loop: asyncio.AbstractEventLoop,
-        asked: list[tuple[Query, asyncio.Future[Answer]]],
+        batch: list[tuple[Query, asyncio.Future[Answer]]],
         answers: list[Answer] | Exception,
     ) -> None:
         self._begin(loop)  # the thread goes on with the next batch while these answers are sent
-        for i, (_, future) in enumerate(asked):
+        for i, (_, future) in enumerate(batch):
             if future.done():
                 continue
             if isinstance(answers, Exception):

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from bitseek._files import FilePath, user_path
+from bitseek.collection import Collection
 from bitseek.engines import is_address, open_collection
 from bitseek.errors import BitseekError
 from bitseek.server import _metrics
@@ -49,7 +50,7 @@ def serve(folder: FilePath, settings: Settings | None = None, *, announce: Calla
     """
     chosen = settings or Settings()
     place = folder if is_address(folder) else os.fspath(user_path(folder, resolve=True))
-    open_collection(place).close()  # what is wrong with it is told here, before anything is started
+    _opened(place, chosen).close()  # what is wrong with it is told here, before anything is started
     with ExitStack() as stack:
         listening = stack.enter_context(_listening(chosen.host, chosen.port))
         host, port = listening.getsockname()[:2]
@@ -93,10 +94,16 @@ def _worker(place: FilePath, settings: Settings) -> FastAPI:
     """
     start_logging()
     log("worker", pid=os.getpid())
-    app = create_app(open_collection(place), settings)
+    app = create_app(_opened(place, settings), settings)
     app.state.service.model.then = gc.freeze
     atexit.register(gc.unfreeze)  # or libraries tell at the end of what they take for leaks
     return app
+
+
+def _opened(place: FilePath, settings: Settings) -> Collection:
+    """The collection; codes that are here are compared on the device."""
+    is_here = settings.device != "cpu" and not is_address(place)
+    return open_collection(place, device=settings.device if is_here else None)
 
 
 @contextmanager

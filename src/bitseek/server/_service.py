@@ -61,8 +61,8 @@ class Service:
         self.changes = Threads("change", threads=1, waiting=16, timeout=settings.timeout)
         self.near_pairs = NearPairs(collection)
         self.map = MapMaker(collection)
-        self.writer = Writer(collection, settings.add_to)
-        self.model = Loading(lambda: collection.encoder())
+        self.writer = Writer(collection, settings.add_to, self._encoder)
+        self.model = Loading(self._warm_encoder)
         self._searches = Gatherer[_Kind, str, bytes](self._search_all, name="search", observe=metrics.batch)
         self._encodings = Gatherer[None, np.ndarray, np.ndarray](self._encode_all, name="encode", most=32, waiting=256)
         self._counted: dict[str, Any] | None = None
@@ -160,7 +160,7 @@ class Service:
             Refusal: 422, no item has the label, or there are no features; 503, the collection cannot be read.
         """
         try:
-            return self.collection.search(query, label=label, **options)
+            return self.collection.search(query, label=label, hasher=self._encoder, **options)
         except LabelError as error:
             raise Refusal(422, "no item has this label; /api/statistics lists those that there are") from error
         except BitseekError as error:
@@ -169,8 +169,19 @@ class Service:
             log("search failed", error=error)
             raise busy("the collection cannot be searched now; the log of the service says why") from error
 
+    def _warm_encoder(self) -> Encoder:
+        """The encoder, after the runs that make what later ones only use: torch's first two take ten times as long."""
+        encoder = self._encoder()
+        side = encoder.preprocess.size
+        for _ in range(2):
+            encoder.logits_of(np.zeros((1, side, side, 3), np.uint8))
+        return encoder
+
     def _encode_all(self, _: None, squares: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return list(self.collection.encoder().logits_of(np.stack(squares)))
+        return list(self._encoder().logits_of(np.stack(squares)))
+
+    def _encoder(self) -> Encoder:
+        return self.collection.encoder(self.settings.device)
 
     # --- items ------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,8 @@ class Settings(Value):
     """Requests a second that one client may make, of all workers; an upload counts as ten. None: any number."""
     allowed_hosts: tuple[str, ...] = ()
     """Names, besides `localhost` and the address itself, by which browsers may call the service; `*` allows all."""
+    device: Annotated[str, Field(min_length=1)] = "cpu"
+    """Where images are encoded and the codes of a folder are compared: cpu, cuda, cuda:1, mps or auto."""
     log_requests: bool = False
     """Whether every request is logged; if not, only those that were refused, failed, or took more than a second."""
 

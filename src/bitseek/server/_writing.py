@@ -4,11 +4,11 @@ import hashlib
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bitseek.collection import Collection, Item
+from bitseek.collection import Collection, Encoder, Item
 from bitseek.errors import BitseekError
 from bitseek.server._logging import log
 from bitseek.server._pictures import FORMATS
@@ -28,11 +28,13 @@ class Writer:
     Args:
         collection: to be changed.
         add_to: folder for added images; None refuses them.
+        encoder: gives what encodes them.
     """
 
-    def __init__(self, collection: Collection, add_to: Path | None) -> None:
+    def __init__(self, collection: Collection, add_to: Path | None, encoder: Callable[[], Encoder]) -> None:
         self._collection = collection
         self._add_to = add_to
+        self._encoder = encoder
         self._turn = threading.Lock()
         self._state = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -71,7 +73,7 @@ class Writer:
             with self._my_turn():
                 item = self._collection.find(target)
                 if item is None:
-                    update = self._collection.update(folder, wait=_WAIT, progress=self._check)
+                    update = self._collection.update(folder, hasher=self._encoder, wait=_WAIT, progress=self._check)
                     item = self._collection.find(target)
                 if item is None:
                     raise self._left_out(target, update.unreadable)
@@ -106,7 +108,7 @@ class Writer:
         self.failure = ""
         try:
             with self._turn:
-                update = self._collection.update(wait=0.0, progress=self._check)
+                update = self._collection.update(hasher=self._encoder, wait=0.0, progress=self._check)
         except _Stopped:
             log("update stopped")
         except Exception as error:  # in a thread nobody else would tell
