@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jaxtyping
 import pytest
+import warm
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
@@ -21,6 +22,12 @@ settings.register_profile("certain", derandomize=True, deadline=None, suppress_h
 settings.load_profile("certain")
 # Numbers that stand in the modules that happen to be imported are no examples: they depend on the tests before.
 providers._get_local_constants = lambda: providers._local_constants
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The workers of this run share one server of warm processes, which imports while they collect."""
+    if getattr(config.option, "numprocesses", None) and hasattr(os, "fork"):
+        os.environ[warm.SHARED] = warm.commands()
 
 
 @pytest.fixture(scope="session")

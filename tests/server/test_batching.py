@@ -37,12 +37,12 @@ def test_what_comes_during_a_scan_is_the_next_batch():
 
     def answer(kind, queries):
         begun.set()
-        assert go.wait(10)
+        assert go.wait(120)
         return queries
 
     async def ask(gatherer):
         first = asyncio.create_task(gatherer.ask(0, "first"))
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, 120)
         others = [asyncio.create_task(gatherer.ask(0, i)) for i in range(63)]
         await asyncio.sleep(0.05)
         assert not first.done()
@@ -84,13 +84,13 @@ def test_too_many_are_refused_and_those_who_went_away_cost_nothing():
 
     def answer(kind, queries):
         begun.set()
-        assert go.wait(10)
+        assert go.wait(120)
         seen.extend(queries)
         return queries
 
     async def ask(gatherer):
         first = asyncio.create_task(gatherer.ask(0, "first"))
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, 120)
         waiting = [asyncio.create_task(gatherer.ask(0, i)) for i in range(4)]
         await asyncio.sleep(0)
         with pytest.raises(Refusal) as refused:
@@ -110,19 +110,19 @@ def test_thousands_of_kinds_whose_askers_went_away_are_passed_over():
 
     def answer(kind, queries):
         begun.set()
-        assert go.wait(10)
+        assert go.wait(120)
         return queries
 
     async def ask(gatherer):
         first = asyncio.create_task(gatherer.ask("first", 1))
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, 120)
         gone = [asyncio.create_task(gatherer.ask(kind, kind)) for kind in range(3000)]
         await asyncio.sleep(0)
         for task in gone:
             task.cancel()
         await asyncio.sleep(0)
         go.set()
-        return await asyncio.wait_for(first, 10), await asyncio.wait_for(gatherer.ask("next", 2), 10)
+        return await asyncio.wait_for(first, 120), await asyncio.wait_for(gatherer.ask("next", 2), 120)
 
     assert run(ask, answer) == ((1, 2), [1, 1])
 
@@ -132,18 +132,19 @@ def test_a_batch_that_cannot_begin_is_told_so_and_loses_no_other():
 
     def answer(kind, queries):
         begun.set()
-        assert go.wait(10)
+        assert go.wait(120)
         return queries
 
     async def ask(gatherer):
         first = asyncio.create_task(gatherer.ask("first", 1))
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, 120)
         others = [asyncio.create_task(gatherer.ask(kind, kind)) for kind in range(3)]
         await asyncio.sleep(0)
         ended = asyncio.create_task(asyncio.to_thread(gatherer.close))  # a thread that ends takes no further batch
-        await asyncio.sleep(0.1)
+        while not gatherer._thread._shutdown:
+            await asyncio.sleep(0.001)
         go.set()
-        answers = await asyncio.wait_for(asyncio.gather(first, *others, return_exceptions=True), 10)
+        answers = await asyncio.wait_for(asyncio.gather(first, *others, return_exceptions=True), 120)
         await ended
         return answers
 

@@ -4,10 +4,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm
 from PIL import Image, PngImagePlugin
 from starlette.testclient import TestClient
 from tests.server.harness import SECRET, TOKEN, draw
@@ -174,7 +174,7 @@ with Collection.open({str(folder)!r}) as collection:
             client.post("/api/search", files={{"image": content}})
 print(written)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = subprocess.run([warm.python(), "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip() == "[]"
 

@@ -9,6 +9,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from tests.server.conftest import drawn, indexed
 from tests.server.harness import TOKEN, draw, served
 
 from bitseek.collection import Collection
@@ -21,7 +22,7 @@ def get(address, path, **headers):
         return json.load(answer)
 
 
-def until(what, seconds=60):
+def until(what, seconds=120):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if what():
@@ -69,7 +70,7 @@ def test_a_request_that_is_being_answered_is_finished(folder, photos, tmp_path):
             time.sleep(0.5)
             connection.sendall(body[50:])
             assert answer.readline().startswith(b"HTTP/1.1 200")
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
 
 
 def test_workers_share_a_port_and_all_see_an_update(folder, photos, hasher, tmp_path):
@@ -132,28 +133,35 @@ def test_what_is_no_collection_is_a_sentence(tmp_path):
         serve(tmp_path, Settings(port=0))
 
 
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory, hasher):
+    """The address of a service with a patience of a second."""
+    place = tmp_path_factory.mktemp("strict")
+    with served(indexed(place, drawn(place), hasher), place, timeout=1.0, rate=None) as (address, _):
+        yield address
+
+
 @pytest.fixture
-def raw(folder, tmp_path):
-    """Sends bytes to a service with a patience of a second, and gives what comes back until the end."""
-    with served(folder, tmp_path, timeout=1.0, rate=None) as (address, _):
-        get(address, "/api/health")
-        host, port = address.removeprefix("http://").split(":")
+def raw(strict):
+    """Sends bytes to it, and gives what comes back until the end; it is well before and after."""
+    assert get(strict, "/api/health")["status"] == "ok"
+    host, port = strict.removeprefix("http://").split(":")
 
-        def send(*pieces, pause=0.0, host_header=f"{host}:{port}"):
-            with socket.create_connection((host, int(port)), timeout=30) as connection:
-                received = b""
-                try:
-                    for piece in pieces:
-                        connection.sendall(piece.replace(b"HOST", host_header.encode()))
-                        time.sleep(pause)
-                    while chunk := connection.recv(65536):
-                        received += chunk
-                except ConnectionError:
-                    pass
-                return received
+    def send(*pieces, pause=0.0):
+        with socket.create_connection((host, int(port)), timeout=120) as connection:
+            received = b""
+            try:
+                for piece in pieces:
+                    connection.sendall(piece.replace(b"HOST", f"{host}:{port}".encode()))
+                    time.sleep(pause)
+                while chunk := connection.recv(65536):
+                    received += chunk
+            except ConnectionError:
+                pass
+            return received
 
-        yield send
-        assert get(address, "/api/health")["status"] == "ok"
+    yield send
+    assert get(strict, "/api/health")["status"] == "ok"
 
 
 def test_a_head_that_never_ends_is_cut_off(raw):

@@ -14,7 +14,7 @@ def test_the_queue_of_threads_ends_and_their_patience_too():
 
     async def main():
         threads = Threads("test", threads=1, waiting=2, timeout=0.5)
-        first = asyncio.create_task(threads.run(lambda: go.wait(10)))
+        first = asyncio.create_task(threads.run(lambda: go.wait(120)))
         second = asyncio.create_task(threads.run(lambda: 2))
         await asyncio.sleep(0)
         with pytest.raises(Refusal) as full:

@@ -16,7 +16,7 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
     try:
         folder.mkdir()
     except FileExistsError:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         while not done.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         assert done.read_text() == "made", f"another worker could not make {name}"

@@ -33,16 +33,20 @@ from pathlib import Path
 LIBRARIES = (
     "torch._dynamo", "torch.distributed", "torchvision.transforms.v2", "timm", "safetensors.torch", "numba",
     "scipy.sparse", "scipy.optimize", "scipy.linalg", "scipy.special", "sklearn.datasets", "PIL.Image", "pydantic",
-    "cyclopts", "rich.console", "huggingface_hub.hf_api", "jinja2", "jaxtyping",
+    "cyclopts", "rich.console", "huggingface_hub.hf_api", "jinja2", "jaxtyping", "onnxruntime", "fastapi",
+    "starlette.testclient", "uvicorn.supervisors", "uvicorn.lifespan.on", "uvloop", "httptools",
 )  # fmt: skip
 
 
-ANEW = """import sys
-for name in [*sys.modules]:
-    if name.partition(".")[0] in ("huggingface_hub", "timm"):
-        del sys.modules[name]
+ANEW = """import importlib
+import huggingface_hub.constants
+importlib.reload(huggingface_hub.constants)
 """
-"""Before code whose environment has settings of the hub, which its client reads as it is imported."""
+"""Before code whose environment has settings of the hub, which its client reads once, as it is imported."""
+
+
+SHARED = "WARM_COMMANDS"
+"""A variable of the environment: the folder of `commands()`, for the workers of one test run."""
 
 
 def python() -> str:
@@ -52,7 +56,12 @@ def python() -> str:
 
 @cache
 def commands() -> str:
-    """The folder of `python` and `bitseek`; their server ends with this process."""
+    """The folder of `python` and `bitseek`: that of the process which has started this one, or else a new one.
+
+    Their server ends with the process that has started it.
+    """
+    if SHARED in os.environ:
+        return os.environ[SHARED]
     folder = tempfile.mkdtemp(prefix="warm-")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{folder}/socket")

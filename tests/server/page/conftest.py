@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -11,13 +10,24 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 from tests.server.harness import projections
 
 from bitseek.collection import Collection
 
 HOSTILE = ["<img src=x onerror=alert(1)>.png", "new\nline\"quote'.png", "\u202egnp.exe.png", "=1+1,;.png"]
-SERVE = "import sys; from bitseek.server import Settings, serve; serve(sys.argv[1], Settings(port=int(sys.argv[2])))"
+SERVE = """
+import sys
+from bitseek.server import Settings, serve
+serve(sys.argv[1], Settings(port=int(sys.argv[2])), announce=lambda address: print(address, flush=True))
+"""
+PATIENCE = 120
+"""Seconds after which something is taken to hang."""
+TURN = """(place) => location.hash === place ? null : new Promise((done) => {
+    addEventListener("hashchange", () => done(null), { once: true });  // after that of the page
+    location.hash = place;
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -75,22 +85,21 @@ def digits_folder(pictures, tmp_path_factory):
 def serving(folder, port=0):
     """The service in a process of its own; gives its address."""
     process = subprocess.Popen(
-        [sys.executable, "-u", "-c", SERVE, str(folder), str(port)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [warm.python(), "-c", SERVE, str(folder), str(port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     log: list[str] = []
     reader = threading.Thread(target=lambda: log.extend(process.stderr), daemon=True)
     reader.start()
     try:
         address = process.stdout.readline().strip()
         if not address:
-            process.wait(10)
+            process.wait(PATIENCE)
             raise RuntimeError("".join(log))
         yield address
     finally:
         process.terminate()
-        process.wait(30)
-        reader.join(5)
+        process.wait(PATIENCE)
+        reader.join(PATIENCE)
         process.stdout.close()
         process.stderr.close()
 
@@ -102,25 +111,28 @@ def site(digits_folder):
 
 
 class Watched:
-    """A page, and everything that it must not do."""
+    """A page, and everything that it must not do; `refused` are the statuses and errors of requests that may fail."""
 
-    def __init__(self, browser, address, **options):
-        self.address, self.refused = address, []
+    def __init__(self, browser, address, color_scheme="light", **options):
+        self.address, self.scheme = address, color_scheme
+        self.refused: list[int | str] = []
         self.wrong: list[str] = []
         self.asked: list[str] = []
+        options |= {"color_scheme": color_scheme}
         self.context = browser.new_context(**{"viewport": {"width": 1100, "height": 800}} | options)
         self.context.add_init_script(
             "addEventListener('securitypolicyviolation', (event) => console.error('CSP', event.violatedDirective))"
         )
         self.page = self.context.new_page()
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.page.on("console", self._heard)
         self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
         self.page.on("dialog", lambda dialog: (self.wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         self.page.on("request", self._asks)
 
     def _heard(self, message):
-        expected = any(f"status of {status}" in message.text for status in self.refused)
+        texts = [f"status of {each}" if isinstance(each, int) else each for each in self.refused]
+        expected = any(text in message.text for text in texts)
         if message.type == "error" and not expected:
             self.wrong.append(f"console: {message.text}")
 
@@ -130,17 +142,37 @@ class Watched:
             self.wrong.append(f"a request to {request.url}")
 
     def open(self, place=""):
-        """Go to a view and wait until it is there."""
-        self.page.goto(f"{self.address}/{place}")
+        """Go to a view, from another or from elsewhere, and wait until it is there."""
+        if self.page.url == "about:blank":
+            self.page.goto(f"{self.address}/{place}")
+        else:
+            self.page.evaluate(TURN, place)
         self.ready()
         return self.page
+
+    def leave(self):
+        """Go elsewhere, as if it had never been here; what was wrong."""
+        if self.page.url != "about:blank":
+            self.page.evaluate("localStorage.clear()")
+            self.page.goto("about:blank")
+        self.page.emulate_media(color_scheme=self.scheme)
+        self.page.mouse.move(0, 0)
+        wrong = [*self.wrong]
+        for seen in (self.refused, self.wrong, self.asked):
+            seen.clear()
+        return wrong
 
     def ready(self):
         self.page.wait_for_selector("#view:not([aria-busy])", state="attached")
 
-    def until(self, expression, seconds=60):
+    @property
+    def place(self):
+        """Where the page is, as itself knows it: the browser tells of that a moment later."""
+        return self.page.evaluate("location.hash")
+
+    def until(self, expression):
         """Wait until JavaScript gives something true. (Playwright's own waiting evaluates text, which is forbidden.)"""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE
         while not self.page.evaluate(expression):
             assert time.monotonic() < deadline, expression
             time.sleep(0.05)
@@ -160,23 +192,35 @@ class Watched:
 def serve():
     """Serves a folder until the end of the test, longer than a page of `watched` is open; gives its address."""
     with ExitStack() as stack:
-        yield lambda folder: stack.enter_context(serving(folder))
+        yield lambda *folder_and_port: stack.enter_context(serving(*folder_and_port))
+
+
+@pytest.fixture(scope="module")
+def of_site(browser, site):
+    """Pages of the site by their options: one for test after test, since a new one costs a second."""
+    pages: dict[str, Watched] = {}
+
+    def page(options):
+        key = repr(options)
+        if key not in pages:
+            pages[key] = Watched(browser, site, **options)
+        return pages[key]
+
+    return page
 
 
 @pytest.fixture
-def watched(browser, site, serve):
-    """Opens a page that is watched, with options of a browser context."""
+def watched(browser, of_site, serve):
+    """Opens a page that is watched, of the site or another address, with options of a browser context."""
     opened: list[Watched] = []
 
-    def start(address=site, **options):
-        opened.append(Watched(browser, address, **options))
+    def start(address=None, **options):
+        opened.append(Watched(browser, address, **options) if address else of_site(options))
         return opened[-1]
 
     yield start
-    for one in opened:
-        one.context.close()
-    for one in opened:
-        assert not one.wrong, one.wrong
+    wrong = [each for one in opened for each in one.leave()]
+    assert not wrong, wrong
 
 
 @pytest.fixture

@@ -16,6 +16,17 @@ def points(at):
     return np.frombuffer(response.body(), RECORD)
 
 
+def values(place):
+    """The numbers in the address of a map."""
+    return {name: float(value) for name, value in (pair.split("=") for pair in place.split("?")[1].split("&"))}
+
+
+def listed(page):
+    """The links of the list beside the map."""
+    links = page.locator(".map .side .card a")
+    return links.evaluate_all("(links) => links.map((link) => link.getAttribute('href'))")
+
+
 def on_screen(page, points):
     """Pixels of all points in the first view, where the square fills 0.94 of the shorter side."""
     box = page.locator(".stage canvas").bounding_box()
@@ -57,7 +68,7 @@ def test_a_click_on_a_point_shows_what_is_similar(at, points, renderer):
     assert item["name"] in page.locator(".tip").inner_text()
     page.mouse.click(*places[chosen].tolist())
     page.wait_for_selector(".hits > li")
-    assert page.url.endswith(f"#/item/{item['id']}")
+    assert at.place == f"#/item/{item['id']}"
 
 
 @pytest.mark.parametrize("renderer", ["webgl", "canvas"])
@@ -90,24 +101,24 @@ def test_the_wheel_zooms_a_drag_moves_and_the_address_remembers(at, points):
     page.mouse.wheel(0, -400)
     at.until("location.hash.includes('zoom=')")
     settle(page)
-    values = dict(pair.split("=") for pair in page.url.split("?")[1].split("&"))
-    assert float(values["zoom"]) > 1.2 and float(values["x"]) == pytest.approx(0.5, abs=1e-3)
+    before = values(at.place)
+    assert before["zoom"] > 1.2 and before["x"] == pytest.approx(0.5, abs=1e-3)
     page.mouse.down()
     page.mouse.move(middle[0] - 100, middle[1], steps=5)
     page.mouse.up()
     settle(page)
-    moved = dict(pair.split("=") for pair in page.url.split("?")[1].split("&"))
-    scale = float(values["zoom"]) * min(box["width"], box["height"])
-    assert float(moved["x"]) - float(values["x"]) == pytest.approx(100 / scale, abs=2e-3)
-    assert "#/map" in page.url  # a drag is no click
-    near = [link.get_attribute("href") for link in page.locator(".map .side .card a").all()]
-    centre = np.array([float(moved["x"]), float(moved["y"])])
+    assert at.place.startswith("#/map?")  # a drag is no click
+    moved = values(at.place)
+    scale = before["zoom"] * min(box["width"], box["height"])
+    assert moved["x"] - before["x"] == pytest.approx(100 / scale, abs=2e-3)
+    near = listed(page)
+    centre = np.array([moved["x"], moved["y"]])
     apart = np.linalg.norm(np.stack([points["x"], points["y"]], axis=1) - centre, axis=1)
     assert [int(link.rsplit("/", 1)[1]) for link in near] == points["id"][np.argsort(apart)[:8]].tolist()
     page.reload()
     at.ready()
     settle(page)
-    assert [link.get_attribute("href") for link in page.locator(".map .side .card a").all()] == near
+    assert listed(page) == near
 
 
 def test_the_map_is_used_by_keys_alone(at, points):
@@ -117,18 +128,17 @@ def test_the_map_is_used_by_keys_alone(at, points):
         page.keyboard.press(key)
     settle(page)
     at.until("document.getElementById('live').innerText.startsWith('At the centre: ')")
-    nearest = page.locator(".map .side .card a").first.get_attribute("href")
+    nearest = listed(page)[0]
     page.keyboard.press("Enter")
     page.wait_for_selector(".hits > li")
-    assert page.url.endswith(nearest)
+    assert at.place == nearest
     page.go_back()
     at.ready()
     settle(page)
-    assert page.locator(".map .side .card a").first.get_attribute("href") == nearest
+    assert listed(page)[0] == nearest
     page.locator(".stage canvas").focus()
     page.keyboard.press("0")
-    settle(page)
-    assert "zoom=" not in page.url
+    at.until("location.hash === '#/map'")
 
 
 def test_chosen_labels_stand_out(at, points):
@@ -139,7 +149,7 @@ def test_chosen_labels_stand_out(at, points):
     button.click()
     assert button.get_attribute("aria-pressed") == "true"
     settle(page)
-    ids = [int(link.get_attribute("href").rsplit("/", 1)[1]) for link in page.locator(".map .side .card a").all()]
+    ids = [int(link.rsplit("/", 1)[1]) for link in listed(page)]
     assert len(ids) == 8 and all(at.answer(f"items/{id}")["label"] == "7" for id in ids)
     assert len(labels) == page.locator(".legend button").count()
 
@@ -147,9 +157,9 @@ def test_chosen_labels_stand_out(at, points):
 def test_pictures_appear_where_there_is_room(at, points):
     page = at.open("#/map")
     settle(page)
-    shown = page.locator(".pictures img").count()
-    assert 10 < shown <= 90
-    boxes = [image.bounding_box() for image in page.locator(".pictures img").all()]
+    rectangles = "(all) => all.map((one) => one.getBoundingClientRect()).map(({ x, y }) => ({ x, y }))"
+    boxes = page.locator(".pictures img").evaluate_all(rectangles)
+    assert 10 < len(boxes) <= 90
     for number, one in enumerate(boxes):
         for other in boxes[:number]:
             assert abs(one["x"] - other["x"]) > 50 or abs(one["y"] - other["y"]) > 50

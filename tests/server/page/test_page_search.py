@@ -10,8 +10,9 @@ PLACED = "li:not([hidden]) > a"
 
 def hits(page):
     """(distance, name) of each hit that is seen."""
-    cards = page.locator(f".hits {PLACED}").all()
-    return [(int(card.locator(".distance b").inner_text()), card.locator(".name").inner_text()) for card in cards]
+    cards = page.locator(f".hits {PLACED}")
+    texts = "(cards) => cards.map((card) => ['.distance b', '.name'].map((part) => card.querySelector(part).innerText))"
+    return [(int(distance), name) for distance, name in cards.evaluate_all(texts)]
 
 
 def expected(result, radius=None, k=48):
@@ -31,7 +32,7 @@ def test_an_uploaded_image_finds_itself(at, pictures):
         page.set_input_files(".welcome input[type=file]", pictures / "3" / "003.png")
     page.wait_for_selector(".hits > li")
     result = answered.value.json()
-    assert page.url.endswith(f"#/code/{result['code']}") and hits(page) == expected(result)
+    assert at.place == f"#/code/{result['code']}" and hits(page) == expected(result)
     assert {name for distance, name in hits(page) if distance == 0} >= {"3/003.png", "3/copy of 3.png"}
     assert page.locator(".query canvas").count() == 1 and "003.png" in page.locator(".query").inner_text()
 
@@ -77,7 +78,7 @@ def test_a_click_on_an_item_shows_what_is_similar(at):
     page = at.open("#/browse")
     page.locator(f".grid {PLACED}").nth(5).click()
     page.wait_for_selector(".hits > li")
-    id = int(page.url.rsplit("/", 1)[1])
+    id = int(at.place.rsplit("/", 1)[1])
     result = at.answer(f"items/{id}/similar?k=240")
     assert hits(page) == expected(result) and hits(page)[0][0] == 0
     for rank, hit in enumerate(result["hits"][:12]):
@@ -108,7 +109,7 @@ def test_the_slider_filters_without_asking(at):
         assert page.locator(".found .status").inner_text().startswith(f"{number} of {number} image")
         seen.add(number)
     assert len(seen) > 3 and len(at.searches()) == asked
-    assert f"radius={radius}" in page.url
+    assert f"radius={radius}" in at.place
     page.reload()
     page.wait_for_selector(".hits > li")
     assert hits(page) == expected(result, radius, 240)
@@ -126,7 +127,7 @@ def test_more_are_shown_when_asked_for(at):
     page.get_by_role("button", name="Show more").click()
     at.until("document.querySelectorAll('.hits > li:not([hidden])').length === 48")
     assert hits(page) == expected(at.answer("items/4/similar?k=240"))
-    assert page.evaluate("[...document.querySelectorAll('.hits a')].indexOf(document.activeElement)") == 24
+    at.until("[...document.querySelectorAll('.hits a')].indexOf(document.activeElement) === 24")
 
 
 def test_hits_are_of_the_label(at):
@@ -135,9 +136,9 @@ def test_hits_are_of_the_label(at):
         page.get_by_label("Label", exact=True).select_option("7")
     at.until("[...document.querySelectorAll('.hits .name')].every((name) => name.innerText.startsWith('7/'))")
     assert hits(page) == expected(at.answer("items/4/similar?k=240&label=7"))
-    assert "label=7" in page.url
+    assert "label=7" in at.place
     page.get_by_label("Show at most").select_option("24")
-    assert len(hits(page)) == 24
+    at.until("document.querySelectorAll('.hits > li:not([hidden])').length === 24")
 
 
 def test_an_item_that_is_not_there(at):
