@@ -72,7 +72,7 @@ def main() -> None:
 
 def ledger_recipes() -> dict[str, dict[str, Any]]:
     """What the frozen ledger chose for each of its methods."""
-    kept = json.loads((RESULTS / "frozen_ledger.json").read_text())["results"]["chosen"]
+    kept = json.loads((RESULTS / "frozen_ledger_cifar10-1.json").read_text())["results"]["chosen"]
     return {method: choice["recipe"] for method, choice in kept.items()}
 
 

@@ -1,22 +1,32 @@
-"""The frozen ledger: every method on the same frozen features, with a recipe chosen in the same way.
+"""The frozen ledger: every method on the same frozen features of three data sets, its recipe chosen for each of them.
 
-    bitseek features cifar10-1 --backbone mobilenetv2_100 --size 160 --out cifar160.npz
-    python benchmarks/frozen_ledger.py cifar160.npz
-    python benchmarks/frozen_ledger.py cifar160.npz --check hashnet dsh    # against the figures that are kept
+    bitseek features cifar10-1 --backbone mobilenetv2_100 --size 160 --weights FILE --out cifar160.npz
+    bitseek features cifar100 --backbone mobilenetv2_100 --size 160 --weights FILE --out cifar100.npz
+    python benchmarks/mnist_features.py mnist.npz
+    python benchmarks/frozen_ledger.py cifar160.npz cifar100.npz mnist.npz
 
-Each method gets the same budget on a validation split of the training items: four learning rates at 30 epochs, and one
-more beyond an edge of the grid that is the best; at the best of them 15 and 60 epochs, and two settings of its own
-(`KNOBS`). The queries are not looked at before that is settled.
-Then it is trained on all training items for each length of the code and each seed. One thread; every trial is kept in
-a cache, so that a run that was stopped goes on where it was.
+Of a data set at most TRAIN training items and QUERIES queries are used, as many of each class; the database is that of
+the protocol. For each of them a method starts from the recipe that its heads have by default and goes uphill on
+held-out training items, see `Ledger.choose`; the queries are not looked at before that is settled. Then it is trained
+for each length and seed. What is most informative comes first: 64 bits, then the shorter codes, and last the default
+recipes on the queries where another one was chosen; of the methods those that are best by default on the first data
+set, and the slow ones last.
 
-Writes benchmarks/results/frozen_ledger.json, docs/ledger.md (its tables) and docs/ledger.svg.
+One thread. A trial is kept with the average precision of each query, so that a run that was stopped goes on where it
+was. `--part 1/2` runs every second method and writes no table: several processes share the work and the folder of
+trials. `--write` makes the tables of what is there.
+
+Writes benchmarks/results/frozen_ledger_DATA.json for each data set, and docs/ledger.md (its tables) with its plots.
 """
 
 import argparse
+import hashlib
 import json
+import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,179 +35,272 @@ import torch
 
 from bitseek.codes import Codes
 from bitseek.data import Protocol, load_protocol
-from bitseek.errors import RunError
+from bitseek.errors import BitseekError
 from bitseek.evaluation import evaluate
-from bitseek.methods import METHODS
+from bitseek.methods import HEAD_RECIPE, METHODS, make_recipe
 from bitseek.metrics import Relevance, retrieval
 from bitseek.training import train
+from paired import ranks
 from record import RESULTS, record
 
-Rows = list[dict[str, Any]]
-
-BITS = (16, 32, 64)
+TRIALS = RESULTS.parents[1] / "runs" / "frozen_ledger"
+BITS = (64, 32, 16)
 CHOSEN_AT = 64
 SEEDS = (0, 1, 2)
-RATES = (1e-3, 3e-3, 1e-2, 3e-2)
-BEYOND = {RATES[0]: 3e-4, RATES[-1]: 1e-1}
-"""Where the first or the last rate is the best, the next one beyond it is tried too."""
-EPOCHS = (30, 15, 60)
-"""The first for the learning rates, then the others at the best of them."""
-GAIN = 0.003
-"""What more epochs or another setting must gain on the validation split to be taken: less is noise there."""
+TRAIN, QUERIES = 5000, 1000
+"""Most training items and queries of a data set."""
 VALIDATION = 0.2
+"""Share of the training items by which recipes are chosen."""
+GAIN = 0.005
+"""What a change of the recipe must gain there to be taken: less is noise of one seed."""
+LIMIT, CHOICE, SLOW = 60.0, 90.0, 9.5
+"""Most processor seconds of a training; after how many of them no further recipe of a method is tried; and how many of
+a training make a method slow."""
 
-COMMON: dict[str, Any] = {
-    "optimiser": "adam",
-    "batch_size": 256,
-    "weight_decay": 5e-4,
-    "drop_at": 0.8,
-    "drop_by": 0.1,
-    "augment": "none",
-}
+COMMON: dict[str, Any] = dict(HEAD_RECIPE)
 
-BASE: dict[str, dict[str, Any]] = {
-    # One linear layer for all that allow it; and what a CPU can bear where the published size is large.
-    "csq": {"hidden_layers": 0, "dropout": 0.0},
-    "cibhash": {"hidden": 256},
-    "dnnh": {"batch_size": 300, "slice_length": 10},
-    "dnnh-resnet": {"batch_size": 80},
-    "dtsh": {"batch_size": 64},
-    # The bank of last codes is stale at the learning rates of a single layer.
-    "dpsh": {"memory": False},
-}
-
-KNOBS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "orthohash": ({"margin": 0.4}, {"codebook": "max-distance"}),
-    # At a batch of 256, beta=32 and margin=0.125 are the published 8 and 0.5 at a batch of 16.
-    "relahash": ({"beta": 32.0, "margin": 0.125}, {"factor": "paper"}),
-    "dpn": ({"codebook": "max-distance"}, {"regularisation": 0.1}),
+KNOBS: dict[str, tuple[dict[str, Any], ...]] = {
+    "orthohash": ({"scale": 4.0}, {"codebook": "spread"}),
+    "relahash": ({"margin": 0.125, "beta": 32.0}, {"codebook": "spread"}),
+    "dpn": ({"codebook": "max-distance"}, {"margin": 0.5}),
     "ce": ({"weight_decay": 0.0}, {"weight_decay": 5e-3}),
     "dsh": ({"alpha": 0.1}, {"alpha": 0.001}),
     "dnnh": ({"epsilon": 0.5}, {"margin": 1.0}),
     "dnnh-resnet": ({"batch_size": 160}, {"classes": 5}),
-    "hashnet": ({"alpha": 0.05}, {"pair_weights": "classes"}),
-    "dpsh": ({"quantisation": 0.0}, {"quantisation": 0.1, "quantisation_over": "bits"}),
-    "dhn": ({"scale": 0.5}, {"scale": 0.1}),
+    "hashnet": ({"beta_growth": 0.0}, {"pair_weights": "classes"}),
+    "dpsh": ({"memory": False}, {"quantisation": 0.1}),
+    "dhn": ({"scale": 0.3}, {"scale": 0.03}),
     "dtsh": ({"margin": 5.0, "scale": 1.0}, {"quantisation": 0.1}),
     "dch": ({"gamma": 5.0}, {"gamma": 50.0}),
+    "dbdh": ({"codes": "clipped"}, {"alpha": 0.0}),
+    "lcdsh": ({"locality": 0.0}, {"locality": 30.0}),
+    "idhn": ({"quantisation": 0.0}, {"scale": 0.5}),
+    "isdh": ({"gamma": 1.0}, {"scale": 0.5}),
+    "dshsd": ({"alpha": 0.005}, {"alpha": 0.5}),
+    "qsmih": ({"quantisation": 0.0}, {"quantisation": 0.1}),
+    "mihash": ({"scale": 0.3}, {"bins": 16}),
     "greedyhash": ({"alpha": 0.0}, {"alpha": 1.0}),
     "greedyhash-unsupervised": ({"alpha": 0.0}, {"alpha": 1.0}),
-    "csq": ({"hidden_layers": 2}, {"quantisation": 0.0}),
-    "jmlh": ({"kl": 0.0}, {"kl": 0.01}),
+    "csq": ({"codebook": "max-distance"}, {"quantisation": 0.0}),
+    "jmlh": ({"kl": 0.01}, {"noise": "none"}),
     "sdhc": ({"quantisation": 0.1}, {"orthogonality": 0.1}),
+    "sdh": ({"variance": 0.1}, {"orthogonality": 1.0}),
+    "ssdh": ({"binary": 0.0}, {"balance": 0.0}),
+    "pcdh": ({"alpha": 0.0}, {"beta": 100.0}),
+    "angular-dsh": ({"margin": 0.0}, {"beta": 0.0}),
+    "dsdh": ({"memory": False}, {"quantisation": 1.0}),
+    "dfh": ({"mu": 1.0}, {"margin": 1.0}),
+    "daph": ({"independence": 0.0, "balance": 0.0}, {"gamma": 5.0}),
+    "cnnh": ({"sweeps": 3},),
+    "asymmetric-dsh": ({"gamma": 20.0}, {"passes": 1}),
+    "hyp2": ({"beta": 0.0}, {"zeta": 0.0}),
+    "mds": ({"pairs": 0.0}, {"centres": 10.0}),
+    "shc": ({"quantisation": 0.0}, {"codebook": "max-distance"}),
+    "dhd": ({"temperature": 0.1}, {"quantisation": 0.0}),
     "bihalf": ({"gamma": 1.0}, {"gamma": 0.0}),
     "bihalf-unsupervised": ({"gamma": 1.0}, {"gamma": 0.0}),
     "cibhash": ({"kl": 0.0}, {"dropout": 0.2}),
+    "ssdh-unsupervised": ({"near": 1.0, "far": 1.0}, {"near": 3.0, "far": 1.0}),
+    "tbh": ({"adversarial": 0.0}, {"bottleneck": 128}),
 }
+"""At most two settings of a method's own that are worth a trial."""
 
-MEASURED = (*KNOBS, "lsh", "pcah", "itq", "spectral")
-"""The methods of this ledger; those that came later have no settings to try yet."""
 
-ORTHOHASH: dict[str, tuple[Any, ...]] = {
-    "margin": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
-    "scale": (8.0, "sqrt", 4.0, 16.0),
-    "codebook": ("bernoulli", "max-distance", "hadamard", "spread"),
-}
-ORTHOHASH_RECIPE = COMMON | {"lr": 1e-3, "epochs": 30}
+class TookTooLong(BaseException):
+    """A training has had all the processor time that it may have; it comes at any point, so nothing may catch it."""
 
-ABLATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("hashnet", {"beta_growth": 0.0}),
-    ("hashnet", {"pair_weights": 1.0}),
-    ("dpn", {"margin": 0.1}),
-    ("dpn", {"margin": 10.0}),
-    ("dpn", {"codebook": "bernoulli"}),
-    ("csq", {"codebook": "bernoulli"}),
-    ("csq", {"codebook": "max-distance"}),
-    ("relahash", {"factor": "paper"}),
-    ("relahash", {"codebook": "bernoulli"}),
-    ("orthohash", {"codebook": "bernoulli"}),
-    ("orthohash", {"lr": 1e-3}),
-    ("greedyhash", {"alpha": 0.0}),
-    ("sdhc", {"quantisation": 0.0, "variance": 0.0, "orthogonality": 0.0}),
-)
-"""One setting away from a chosen recipe, to see what it is that helps; nothing is chosen by these."""
+
+class NotRunError(Exception):
+    """A trial is asked for that is not in the cache of a ledger that runs none."""
+
+
+class Climb:
+    """From the default recipe uphill.
+
+    Args:
+        score: of a change of the default recipe.
+    """
+
+    def __init__(self, score: Callable[[dict[str, Any]], float]) -> None:
+        self.score = score
+        self.best: dict[str, Any] = {}
+        self.reached = score({})
+
+    def take(self, *changes: dict[str, Any]) -> float:
+        """What the best of some changes gains, which is made if that is enough."""
+        scores = [(self.score(self.best | change), change) for change in changes]
+        score, change = max(scores, key=lambda each: each[0])
+        gain = score - self.reached
+        if gain > GAIN:
+            self.best, self.reached = self.best | change, score
+        return gain
+
+    def rate(self, rate: float) -> None:
+        """The learning rate by steps of 3, up as long as that helps; if it never does, down likewise."""
+        for factor in (3.0, 1 / 3):
+            step = 1
+            while self.take({"lr": float(f"{rate * factor**step:.3g}")}) > GAIN:
+                step += 1
+            if step > 1:
+                return
 
 
 class Ledger:
-    """Trials on one file of features, each run once and kept.
+    """Trials on the features of one data set, each run once and kept.
 
     Args:
         data: protocol whose images are features.
-        cache: file of JSON lines, one a trial.
+        folder: of the trials: JSON lines, and a file of average precisions for each of them.
+        part: name of the process; it writes its own lines and reads those of all.
+        runs: whether a trial that is not there is run; else it is a `NotRunError`.
     """
 
-    def __init__(self, data: Protocol, cache: Path) -> None:
-        self.data, self.cache = data, cache
-        self.inner = validation_protocol(data, VALIDATION)
-        self.rows: dict[str, dict[str, Any]] = {row["key"]: row for row in read_lines(cache)}
+    def __init__(self, data: Protocol, folder: Path, part: str = "1of1", *, runs: bool = True) -> None:
+        self.runs = runs
+        self.data, self.inner = data, validation_protocol(data, VALIDATION)
+        self.features = digest(np.ascontiguousarray(data.pool.images.rows(data.query)).tobytes())
+        self.folder, self.lines = folder, folder / f"{data.name}-{part}.jsonl"
+        (folder / "ap").mkdir(parents=True, exist_ok=True)
+        self.rows: dict[str, dict[str, Any]] = {}
+        for file in sorted(folder.glob(f"{data.name}-*.jsonl")):
+            self.rows |= {row["key"]: row for row in read_lines(file, mend=file == self.lines)}
 
-    def trial(self, method: str, recipe: dict[str, Any], bits: int, seed: int, *, choosing: bool) -> dict[str, Any]:
-        """Train and measure: on the validation split, or on the protocol."""
-        data = self.inner if choosing else self.data
-        what = {"split": data.checksum[:16], "method": method, "bits": bits, "seed": seed, "recipe": recipe}
-        key = json.dumps(what, sort_keys=True)
+    def key(self, method: str, change: dict[str, Any], bits: int, seed: int, choosing: bool) -> str:
+        """Of all that decides what a trial gives, the whole recipe among it: another default is another trial."""
+        split = (self.inner if choosing else self.data).checksum
+        recipe = make_recipe(METHODS[method], change, frozen=True).model_dump(mode="json")
+        return digest(json.dumps([self.features, split, method, bits, seed, recipe], sort_keys=True).encode())
+
+    def trial(self, method: str, change: dict[str, Any], bits: int, seed: int, *, choosing: bool) -> dict[str, Any]:
+        """Train and measure: on the validation split, or on the queries."""
+        key = self.key(method, change, bits, seed, choosing)
         if key not in self.rows:
-            self.rows[key] = {"key": key, "choosing": choosing, **what, **run(method, recipe, data, bits, seed)}
-            with self.cache.open("a") as file:
+            if not self.runs:
+                raise NotRunError
+            found, precisions = run(method, change, self.inner if choosing else self.data, bits, seed)
+            if precisions is not None:
+                np.save(self.folder / "ap" / f"{key}.npy", precisions.astype(np.float32))
+            what = {"method": method, "bits": bits, "seed": seed, "choosing": choosing, "change": change}
+            self.rows[key] = {"key": key, **what, **found}
+            with self.lines.open("a") as file:
                 file.write(json.dumps(self.rows[key]) + "\n")
-            print(time.strftime("%H:%M:%S"), "val " if choosing else "test", method, bits, seed, recipe_of(recipe),
-                  self.rows[key]["mAP"], f"{self.rows[key]['seconds']} s", flush=True)  # fmt: skip
+            print(time.strftime("%H:%M:%S"), self.data.name, "val" if choosing else "test", method, bits, seed, change,
+                  found["mAP"], found.get("failed", ""), f"{found['seconds']} s", flush=True)  # fmt: skip
         return self.rows[key]
 
+    def precisions(self, row: dict[str, Any]) -> np.ndarray:
+        """Average precision of each query in a trial, (Q,)."""
+        precisions: np.ndarray = np.load(self.folder / "ap" / f"{row['key']}.npy")
+        return precisions
+
+    def promise(self, method: str) -> tuple[bool, float]:
+        """Ascending from what shall be run first: whether it is slow by default, and how good it is then."""
+        row = self.trial(method, {}, CHOSEN_AT, SEEDS[0], choosing=True)
+        return row["seconds"] > SLOW, -row["mAP"]
+
     def choose(self, method: str) -> dict[str, Any]:
-        """The recipe that is best on the validation split, and all that was tried for it."""
+        """The best recipe on the validation split by a short climb, and all that was tried for it.
+
+        It begins with what heads have by default. The rate goes up by 3 as long as that helps; if it never does, down
+        likewise. The epochs are halved, and doubled where half of them are too few. Then the method's own `KNOBS`,
+        of which the best is taken. A step is taken if it gains more than `GAIN`; nothing more is tried once the trials
+        have had `CHOICE` seconds of the processor.
+        """
         tried: list[dict[str, Any]] = []
 
-        def score(recipe: dict[str, Any]) -> float:
-            mAP: float = self.trial(method, recipe, CHOSEN_AT, SEEDS[0], choosing=True)["mAP"]
-            tried.append({"recipe": recipe_of(recipe), "validation_mAP": mAP})
-            return mAP
+        def score(change: dict[str, Any]) -> float:
+            if tried and sum(trial["seconds"] for trial in tried) > CHOICE:
+                return -1.0
+            row = self.trial(method, change, CHOSEN_AT, SEEDS[0], choosing=True)
+            tried.append({name: row.get(name) for name in ("change", "mAP", "seconds", "failed")})
+            return float(row["mAP"])
 
-        if not METHODS[method].by_gradient:
-            return {"recipe": {}, "validation_mAP": score({}), "tried": tried}
-        base = COMMON | BASE.get(method, {})
-        scores = {lr: score(base | {"lr": lr, "epochs": EPOCHS[0]}) for lr in RATES}
-        lr = max(scores, key=lambda rate: scores[rate])
-        if lr in BEYOND:
-            scores[BEYOND[lr]] = score(base | {"lr": BEYOND[lr], "epochs": EPOCHS[0]})
-            lr = max(scores, key=lambda rate: scores[rate])
-        best, reached = base | {"lr": lr, "epochs": EPOCHS[0]}, scores[lr]
-        options = [*({"epochs": epochs} for epochs in EPOCHS[1:]), *KNOBS[method]]
-        gains = [(score(best | option), option) for option in options]
-        more, option = max(gains, key=lambda gain: gain[0])
-        if more > reached + GAIN:
-            best, reached = best | option, more
-        return {"recipe": best, "validation_mAP": reached, "tried": tried}
+        climb = Climb(score)
+        if METHODS[method].by_gradient and climb.reached > 0:
+            recipe: Any = make_recipe(METHODS[method], {}, frozen=True)
+            climb.rate(recipe.lr)
+            if climb.take({"epochs": max(1, recipe.epochs // 2)}) < -GAIN:
+                climb.take({"epochs": 2 * recipe.epochs})
+            climb.take(*KNOBS.get(method, ()))
+        return {"change": climb.best, "validation_mAP": climb.reached, "tried": tried}
 
 
-def read_lines(cache: Path) -> list[dict[str, Any]]:
-    """What a cache holds; a last line that was cut by a kill is dropped."""
+def run(
+    method: str, change: dict[str, Any], data: Protocol, bits: int, seed: int
+) -> tuple[dict[str, Any], np.ndarray | None]:
+    """One training and its evaluation: what is told of it, and the average precision of each query.
+
+    A training that is refused, or has had `LIMIT` seconds, has mAP 0 and the reason.
+    """
+    started = time.process_time()
+    try:
+        with processor_seconds(LIMIT):
+            hasher = train(method, data, bits=bits, seed=seed, weights=None, device="cpu", **change)
+    except (BitseekError, TookTooLong) as error:
+        return {"mAP": 0.0, "failed": str(error), "seconds": round(time.process_time() - started, 2)}, None
+    trained = time.process_time()
+    report = evaluate(hasher, data, batch_size=4096)
+    assert report.main is not None
+    diagnostics = {name: value if value is None else round(value, 4) for name, value in report.diagnostics.items()}
+    found = {
+        "mAP": round(report.mAP, 5),
+        "diagnostics": diagnostics,
+        "seconds": round(trained - started, 2),
+        "seconds_evaluation": round(time.process_time() - trained, 2),
+    }
+    return found, report.main.per_query
+
+
+@contextmanager
+def processor_seconds(most: float) -> Iterator[None]:
+    """Stop what runs within by a `TookTooLong` after so many seconds of the processor."""
+
+    def stop(*_: Any) -> None:
+        raise TookTooLong(f"took longer than {most:.0f} s")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, most)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def read_lines(cache: Path, *, mend: bool = True) -> list[dict[str, Any]]:
+    """What a cache holds; a last line that was cut by a kill is dropped, and with `mend` taken out of the file."""
     if not cache.is_file():
         return []
     whole, _, cut = cache.read_text().rpartition("\n")
-    if cut:
+    if cut and mend:
         cache.write_text(whole + "\n" if whole else "")
     return [json.loads(line) for line in whole.splitlines()]
 
 
-def run(method: str, recipe: dict[str, Any], data: Protocol, bits: int, seed: int) -> dict[str, Any]:
-    """One training and its evaluation."""
-    started = time.perf_counter()
-    try:
-        hasher = train(method, data, bits=bits, seed=seed, weights=None, device="cpu", **recipe)
-    except RunError as error:
-        return {"mAP": 0.0, "failed": str(error), "seconds": round(time.perf_counter() - started, 2)}
-    trained = time.perf_counter()
-    report = evaluate(hasher, data, batch_size=4096).to_json()
-    diagnostics = {name: value if value is None else round(value, 4) for name, value in report["diagnostics"].items()}
-    return {
-        "mAP": round(report["mAP"], 5),
-        "mAP_worst": round(report["mAP_worst"], 5),
-        "mAP_best": round(report["mAP_best"], 5),
-        "diagnostics": diagnostics,
-        "seconds": round(trained - started, 2),
-        "seconds_evaluation": round(time.perf_counter() - trained, 2),
-    }
+def digest(content: bytes) -> str:
+    """24 hexadecimal digits of a sha256."""
+    return hashlib.sha256(content).hexdigest()[:24]
+
+
+def load(file: Path) -> Protocol:
+    """The protocol of a file of features, with at most `TRAIN` training items and `QUERIES` queries."""
+    data = load_protocol(f"features:{file}")
+    classes = len(data.pool.classes)
+    return replace(
+        data,
+        train=a_class(data, TRAIN // classes),
+        query=a_class(data, QUERIES // classes, "query"),
+        origin=None,
+    )
+
+
+def a_class(data: Protocol, items: int, role: str = "train") -> np.ndarray:
+    """At most so many items of each class of a role, drawn from seed 0, ascending."""
+    ids = getattr(data, role)
+    numbers = data.pool.labels.numbers[ids]
+    generator = np.random.default_rng(0)
+    drawn = [generator.permutation(ids[numbers == number])[:items] for number in range(len(data.pool.classes))]
+    return np.sort(np.concatenate(drawn))
 
 
 def validation_protocol(data: Protocol, share: float) -> Protocol:
@@ -210,67 +313,106 @@ def validation_protocol(data: Protocol, share: float) -> Protocol:
     return Protocol(f"{data.name}-validation", data.pool, np.setdiff1d(data.train, held), held, held)
 
 
-def recipe_of(recipe: dict[str, Any]) -> dict[str, Any]:
-    """What of a recipe is not common to all."""
-    return {name: value for name, value in recipe.items() if name not in COMMON or COMMON[name] != value}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("features", type=Path, help="file that `bitseek features cifar10-1` wrote")
-    parser.add_argument("--cache", type=Path, default=RESULTS / "frozen_ledger.jsonl", help="trials already run")
-    parser.add_argument("--only", nargs="*", help="run these methods, and write no table")
-    parser.add_argument(
-        "--check", nargs="*", help="train these with the recipes of the table, and compare; write nothing"
-    )
+    parser.add_argument("features", type=Path, nargs="+", help="files that `bitseek features` wrote, one a data set")
+    parser.add_argument("--cache", type=Path, default=TRIALS, help="folder of the trials")
+    parser.add_argument("--only", nargs="*", choices=list(METHODS), help="run these methods, and write no table")
+    parser.add_argument("--bits", nargs="*", type=int, default=BITS, help="run these lengths only; the tables have all")
+    parser.add_argument("--part", default="1/1", help="run every n-th method from the i-th on, as i/n; write no table")
+    parser.add_argument("--write", action="store_true", help="run nothing; write the tables of what is in the cache")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    ledger = Ledger(load_protocol(f"features:{given.features}"), given.cache)
-    if given.check:
-        check(ledger, given.check)
+    part, parts = map(int, given.part.split("/"))
+    name = f"{part}of{parts}"
+    ledgers = [Ledger(load(file), given.cache, name, runs=not given.write) for file in given.features]
+    if not given.write:
+        train("ce", ledgers[0].inner, epochs=1, device="cpu")  # what torch does at its first step is in no figure
+        methods = (given.only or list(METHODS))[part - 1 :: parts]
+        methods.sort(key=ledgers[0].promise)
+        for bits in given.bits:
+            for method in methods:
+                for ledger in ledgers:
+                    measure(ledger, method, bits)
+        for method in methods:
+            for ledger in ledgers:
+                measure(ledger, method, CHOSEN_AT, default=True)
+    if given.write or not (given.only or parts > 1):
+        for ledger in ledgers:
+            write(ledger)
+        from ledger_page import page
+
+        page()
+
+
+def measure(ledger: Ledger, method: str, bits: int, *, default: bool = False) -> None:
+    """A method on the queries with each seed, its recipe chosen if it is not; none where it could not be trained."""
+    choice = ledger.choose(method)
+    if choice["validation_mAP"] > 0:
+        for seed in SEEDS:
+            ledger.trial(method, {} if default else choice["change"], bits, seed, choosing=False)
+
+
+def write(ledger: Ledger) -> None:
+    """The JSON of a data set, of what is in its cache: nothing is trained."""
+    chosen = {method: choice for method in METHODS if (choice := known_choice(ledger, method)) is not None}
+    rows = [row for bits in sorted(BITS) for row in rows_of(ledger, {m: c["change"] for m, c in chosen.items()}, bits)]
+    if not rows:
         return
-    methods = given.only or list(MEASURED)
-    chosen = {method: ledger.choose(method) for method in methods}
-    rows = list(measure(ledger, chosen, CHOSEN_AT))
-    if given.only:
-        return
-    orthohash = orthohash_table(ledger)
-    rows += [measured for bits in BITS if bits != CHOSEN_AT for measured in measure(ledger, chosen, bits)]
-    write(ledger, chosen, rows, orthohash, ablations(ledger, chosen))
+    data = ledger.data
+    record(
+        f"frozen_ledger_{data.name}",
+        {
+            "protocol": data.describe(),
+            "features": data.pool.images.dimensions,
+            "backbone": data.pool.images.backbone,
+            "validation": {"share": VALIDATION, "items": len(ledger.inner.query), "gain": GAIN},
+            "limits": {"training": LIMIT, "choice": CHOICE},
+            "common": COMMON,
+            "chosen": chosen,
+            "rows": rows,
+            "defaults": rows_of(ledger, {method: {} for method in chosen}, CHOSEN_AT),
+            "class_codes": class_codes(data),
+            "trials": len(ledger.rows),
+            "seconds": round(sum(t["seconds"] + t.get("seconds_evaluation", 0) for t in ledger.rows.values())),
+        },
+    )
 
 
-def check(ledger: Ledger, methods: Iterable[str]) -> None:
-    """Train methods with the recipes that were chosen, and print their mAP beside the one that is kept."""
-    kept = json.loads((RESULTS / "frozen_ledger.json").read_text())["results"]["rows"]
-    for before in (row for row in kept if row["method"] in methods and row["bits"] == CHOSEN_AT):
-        now = [
-            run(before["method"], before["recipe"], ledger.data, CHOSEN_AT, seed)["mAP"]
-            for seed in range(len(before["mAP"]))
-        ]
-        print(
-            f"{before['method']}: {np.mean(now):.4f} {now}, kept {np.mean(before['mAP']):.4f} {before['mAP']}",
-            flush=True,
-        )
+def known_choice(ledger: Ledger, method: str) -> dict[str, Any] | None:
+    """What `choose` has given, with the whole recipe; None where a trial that it asks for was not run yet."""
+    try:
+        choice = ledger.choose(method)
+    except NotRunError:
+        return None
+    full = make_recipe(METHODS[method], choice["change"], frozen=True).model_dump(mode="json")
+    return choice | {"recipe": full if METHODS[method].by_gradient else {}}
 
 
-def measure(ledger: Ledger, chosen: dict[str, Any], bits: int) -> Iterable[dict[str, Any]]:
-    """Every method at one length of the code, on the queries."""
-    for method, choice in chosen.items():
-        seeds = SEEDS if METHODS[method].by_gradient or method in ("lsh", "itq") else SEEDS[:1]
-        yield row(ledger, method, choice["recipe"], bits, seeds)
+def rows_of(ledger: Ledger, changes: dict[str, dict[str, Any]], bits: int) -> list[dict[str, Any]]:
+    """A row for each method of which all seeds were run, with its rank among these."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for method, change in changes.items():
+        keys = [ledger.key(method, change, bits, seed, choosing=False) for seed in SEEDS]
+        if all(key in ledger.rows and "failed" not in ledger.rows[key] for key in keys):
+            found[method] = [ledger.rows[key] for key in keys]
+    if not found:
+        return []
+    precisions = [np.stack([ledger.precisions(trial) for trial in trials]) for trials in found.values()]
+    return [
+        row(method, changes[method], bits, trials) | {"rank": list(interval)}
+        for (method, trials), interval in zip(found.items(), ranks(precisions), strict=True)
+    ]
 
 
-def row(
-    ledger: Ledger, method: str, recipe: dict[str, Any], bits: int, seeds: tuple[int, ...] = SEEDS
-) -> dict[str, Any]:
+def row(method: str, change: dict[str, Any], bits: int, trials: list[dict[str, Any]]) -> dict[str, Any]:
     """One method with one recipe, over the seeds: mAP, its mean and spread, and the mean of the diagnostics."""
-    trials = [ledger.trial(method, recipe, bits, seed, choosing=False) for seed in seeds]
     values = [trial["mAP"] for trial in trials]
-    names = [name for name, value in trials[0].get("diagnostics", {}).items() if value is not None]
+    names = [name for name, value in trials[0]["diagnostics"].items() if value is not None]
     return {
         "method": method,
         "bits": bits,
-        "recipe": recipe,
+        "change": change,
         "mAP": values,
         "mean": round(float(np.mean(values)), 4),
         "spread": round(float(np.max(values) - np.min(values)), 4),
@@ -279,16 +421,8 @@ def row(
     }
 
 
-def ablations(ledger: Ledger, chosen: dict[str, Any]) -> list[dict[str, Any]]:
-    """Chosen recipes with one setting changed, on the queries."""
-    return [
-        {"changed": change} | row(ledger, method, chosen[method]["recipe"] | change, CHOSEN_AT)
-        for method, change in ABLATIONS
-    ]
-
-
 def class_codes(data: Protocol) -> dict[str, float]:
-    """What a classifier does that gives each item the codeword of its predicted class: ten codes, nothing between."""
+    """What a classifier does that gives each item the codeword of its predicted class: as many codes as classes."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
@@ -305,49 +439,6 @@ def class_codes(data: Protocol) -> dict[str, float]:
         "accuracy_queries": round(float(right[data.query].mean()), 4),
         "accuracy_database": round(float(right[data.database].mean()), 4),
     }
-
-
-def orthohash_table(ledger: Ledger) -> list[dict[str, Any]]:
-    """OrthoHash at 64 bits: one setting at a time away from the default, for both margins."""
-    rows = []
-    for kind in ("cos", "arc"):
-        for name, values in ORTHOHASH.items():
-            for value in values:
-                recipe = ORTHOHASH_RECIPE | {"margin_type": kind} | setting(name, value)
-                rows.append(
-                    {"margin_type": kind, "setting": name, "value": value} | row(ledger, "orthohash", recipe, 64)
-                )
-    return rows
-
-
-def setting(name: str, value: Any) -> dict[str, Any]:
-    """Nothing for a default, so that its trial is run once."""
-    defaults = {"margin": 0.2, "scale": 8.0, "codebook": "bernoulli"}
-    return {} if value == defaults[name] else {name: value}
-
-
-def write(ledger: Ledger, chosen: dict[str, Any], rows: Rows, orthohash: Rows, changed: Rows) -> None:
-    """The JSON, and from it the page and the plot."""
-    from ledger_page import page
-
-    data = ledger.data
-    record(
-        "frozen_ledger",
-        {
-            "protocol": data.describe(),
-            "features": data.pool.images.dimensions,
-            "validation": {"share": VALIDATION, "items": len(ledger.inner.query), "gain": GAIN},
-            "common": COMMON,
-            "chosen": chosen,
-            "rows": rows,
-            "orthohash": orthohash,
-            "ablations": changed,
-            "class_codes": class_codes(data),
-            "trials": len(ledger.rows),
-            "seconds": round(sum(t["seconds"] + t.get("seconds_evaluation", 0) for t in ledger.rows.values())),
-        },
-    )
-    page()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page and the plot of the frozen ledger, from its JSON: docs/ledger.md and docs/ledger.svg.
+"""The page and the plots of the frozen ledger, from its JSON files: docs/ledger.md and docs/ledger_DATA.svg.
 
     python benchmarks/ledger_page.py
 
@@ -10,101 +10,187 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bitseek.methods import HEAD_RECIPE, METHODS
+
 HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "frozen_ledger.json"
+RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "ledger.md"
-PLOT = PAGE.with_suffix(".svg")
 BEGIN, END = "<!-- tables: begin; written by benchmarks/ledger_page.py -->", "<!-- tables: end -->"
-BASELINE = "ce"
+DATA = ("cifar10-1", "cifar100", "mnist")
+SETTINGS = RESULTS / "frozen_ledger_settings.json"
+"""An earlier run on `cifar10-1`, of which the two tables of single settings are kept."""
+BITS = (16, 32, 64)
+LONGEST = 64
+LINES = 10
+"""Most methods in a panel of a plot."""
 
 
 def page() -> None:
-    """Write both."""
-    whole = json.loads(RESULTS.read_text(encoding="utf-8"))
-    results = whole["results"]
-    tables = "\n".join(
-        [BEGIN, "", *main_table(whole), *recipes(results), *why(results), *ablations(results), *orthohash(results), END]
-    )
+    """Write all."""
+    files = {name: RESULTS / f"frozen_ledger_{name}.json" for name in DATA}
+    ledgers = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.is_file()}
+    results = {name: whole["results"] for name, whole in ledgers.items()}
+    lines = [line for whole in ledgers.values() for line in main_table(whole)]
+    lines += [*together(results), *defaults(results), *recipes(results)]
+    first = next(iter(results.values()))
+    lines += why(first)
+    if SETTINGS.is_file():
+        settings = json.loads(SETTINGS.read_text(encoding="utf-8"))
+        lines += [*ablations(settings), *orthohash(settings["results"])]
     text = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else f"# The frozen ledger\n\n{BEGIN}\n{END}\n"
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    PAGE.write_text(before + tables + after, encoding="utf-8")
-    plot(results)
+    PAGE.write_text(before + "\n".join([BEGIN, "", *lines, END]) + after, encoding="utf-8")
+    for name, found in results.items():
+        plot(found, plot_file(name))
+
+
+def plot_file(name: str) -> Path:
+    return PAGE.with_name(f"ledger_{name}.svg")
 
 
 def by_method(results: dict[str, Any]) -> dict[str, dict[int, dict[str, Any]]]:
-    """Rows by method and bits, the best method at the longest codes first."""
+    """Rows by method and bits, the best method at the longest codes first; those without such codes last."""
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for row in results["rows"]:
         found.setdefault(row["method"], {})[row["bits"]] = row
-    longest = max(row["bits"] for row in results["rows"])
-    return dict(sorted(found.items(), key=lambda item: -item[1][longest]["mean"]))
+    return dict(sorted(found.items(), key=lambda item: -item[1].get(LONGEST, {"mean": 0})["mean"]))
 
 
 def main_table(whole: dict[str, Any]) -> Iterator[str]:
-    results = whole["results"]
+    results, hardware = whole["results"], whole["hardware"]
     rows, protocol = by_method(results), results["protocol"]
-    bits = sorted({row["bits"] for row in results["rows"]})
-    baseline = rows[BASELINE][bits[-1]]["mean"]
-    hardware = whole["hardware"]
-    yield f"mAP@all in expectation over ties, on `{protocol['name']}` (split {protocol['checksum'][:12]}): mean over"
-    yield "the seeds ± half the distance between the lowest and the highest of them."
+    single = results["class_codes"]
+    yield f"## `{protocol['name']}`"
     yield ""
-    yield f"| | method | labels | {' | '.join(f'{b} bits' for b in bits)} | over CE at {bits[-1]} | s to train |"
-    yield f"|---:|---|---|{'---:|' * (len(bits) + 2)}"
-    for place, (method, cells) in enumerate(rows.items(), 1):
-        values = " | ".join(value(cells[b]) for b in bits)
-        over, last = cells[bits[-1]]["mean"] - baseline, cells[bits[-1]]
-        difference = "" if method == BASELINE else f"{over:+.3f}"
-        yield f"| {place} | `{method}` | {labels_of(method)} | {values} | {difference} | {last['seconds']:.1f} |"
+    yield f"{protocol['train']:,} training items, {protocol['query']:,} queries, {protocol['database']:,} items in the"
+    yield f"database (split {protocol['checksum'][:12]}), {results['features']:,} features an image; mAP@all in"
+    yield "expectation over ties: mean over three seeds ± half the distance between the lowest and the highest of them."
     yield ""
-    yield f"![mAP by bits, a line a method, the seeds as a band]({PLOT.name})"
+    yield f"| places at {LONGEST} bits | method | labels | {' | '.join(f'{b} bits' for b in BITS)} | s to train |"
+    yield f"|---:|---|---|{'---:|' * (len(BITS) + 1)}"
+    for method, cells in rows.items():
+        values = " | ".join(value(cells[bits]) if bits in cells else "" for bits in BITS)
+        seconds = f"{cells[LONGEST]['seconds']:.1f}" if LONGEST in cells else ""
+        yield f"| {places(cells.get(LONGEST))} | `{method}` | {labels_of(method)} | {values} | {seconds} |"
     yield ""
-    yield f"{hardware['processor']}, one thread a trial. The wall times of all {results['trials']} trials in the cache"
-    yield f"add up to {results['seconds'] / 60:.0f} minutes, the"
-    yield f"choice of the recipes included. Commit {whole['commit']}, {whole['date'][:10]}."
+    yield f"![mAP by bits, a line a method, the seeds as a band]({plot_file(protocol['name']).name})"
+    yield ""
+    yield from missing(results, rows)
+    yield "For comparison: logistic regression on the features, each item coded by its predicted class alone"
+    yield f"({protocol['classes']} codes in all): mAP {single['mAP']:.3f}, with {single['accuracy_queries']:.1%} of the"
+    yield f"queries and {single['accuracy_database']:.1%} of the database classified rightly."
+    yield ""
+    yield f"{hardware['processor']}, one thread a trial; the seconds are of the processor, at {LONGEST} bits. All"
+    yield f"{results['trials']:,} trials took {results['seconds'] / 60:.0f} minutes of it, the choice of the recipes"
+    yield f"included. Commit {whole['commit']}, {whole['date'][:10]}."
+    yield ""
+
+
+def places(row: dict[str, Any] | None) -> str:
+    """The first and the last place that a method can have."""
+    if row is None:
+        return ""
+    first, last = row["rank"]
+    return f"{first}" if first == last else f"{first} – {last}"
+
+
+def missing(results: dict[str, Any], rows: dict[str, Any]) -> Iterator[str]:
+    """What has no figure, and why."""
+    failed = {m: c["tried"][0]["failed"] for m, c in results["chosen"].items() if not c["validation_mAP"]}
+    for method, reason in failed.items():
+        yield f"`{method}` has no figure here: {reason}."
+    for bits in BITS:
+        left = [method for method in METHODS if method not in failed and bits not in rows.get(method, {})]
+        if not any(bits in cells for cells in rows.values()):
+            yield f"Nothing was run at {bits} bits yet."
+        elif left:
+            yield f"Not run at {bits} bits (the time was up): {', '.join(f'`{method}`' for method in left)}."
     yield ""
 
 
 def value(row: dict[str, Any]) -> str:
-    if len(row["mAP"]) == 1:
-        return f"{row['mean']:.3f}"
     return f"{row['mean']:.3f} ± {row['spread'] / 2:.3f}"
 
 
 def labels_of(method: str) -> str:
-    from bitseek.methods import METHODS
-
     return "no" if METHODS[method].card.labels == "none" else "yes"
 
 
-def recipes(results: dict[str, Any]) -> Iterator[str]:
-    common, validation = results["common"], results["validation"]
+def together(results: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """The methods by their mean distance to the best of a data set."""
+    rows = {name: by_method(found) for name, found in results.items()}
+    best = {name: max(cells[LONGEST]["mean"] for cells in rows[name].values() if LONGEST in cells) for name in rows}
+    behind = {
+        method: [
+            cells[LONGEST]["mean"] - best[name] for name in rows if LONGEST in (cells := rows[name].get(method, {}))
+        ]
+        for method in METHODS
+    }
+    whole = {method: sum(found) / len(found) for method, found in behind.items() if len(found) == len(rows)}
+    yield f"## All data sets together, {LONGEST} bits"
+    yield ""
+    yield "mAP less that of the best method of the data set, and the places; sorted by the mean."
+    yield ""
+    yield f"| method | labels | {' | '.join(rows)} | mean |"
+    yield f"|---|---|{'---:|' * (len(rows) + 1)}"
+    for method in sorted(whole, key=lambda method: -whole[method]):
+        cells = [
+            f"{gap:+.3f} ({places(rows[name][method][LONGEST])})"
+            for name, gap in zip(rows, behind[method], strict=True)
+        ]
+        yield f"| `{method}` | {labels_of(method)} | {' | '.join(cells)} | {whole[method]:+.3f} |"
+    yield ""
+
+
+def defaults(results: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """What the chosen recipes are worth on the queries against those that heads have by default."""
+    yield f"## Chosen recipes against the defaults of heads, {LONGEST} bits"
+    yield ""
+    yield "mAP on the queries of the chosen recipe, less that of the default one, three seeds each; empty where the"
+    yield "default was chosen or its queries were not measured."
+    yield ""
+    gains: dict[str, dict[str, float]] = {}
+    for name, found in results.items():
+        chosen = {row["method"]: row["mean"] for row in found["rows"] if row["bits"] == LONGEST}
+        for row in found["defaults"]:
+            if found["chosen"][row["method"]]["change"] and row["method"] in chosen:
+                gains.setdefault(row["method"], {})[name] = chosen[row["method"]] - row["mean"]
+    yield f"| method | {' | '.join(results)} |"
+    yield f"|---|{'---:|' * len(results)}"
+    for method in METHODS:
+        if method in gains:
+            cells = [f"{gains[method][name]:+.3f}" if name in gains[method] else "" for name in results]
+            yield f"| `{method}` | {' | '.join(cells)} |"
+    yield ""
+
+
+def recipes(results: dict[str, dict[str, Any]]) -> Iterator[str]:
+    first = next(iter(results.values()))
     yield "## The recipes"
     yield ""
-    yield f"Common to all: {words(common)}. The rest was chosen on {validation['items']} held-out training items; the"
-    yield "number after an option is its mAP there, at 64 bits with one seed. What is in **bold** was taken; more than"
-    yield f"the learning rate only where it gained more than {validation['gain']}."
+    yield f"The head of every method has by default {words(HEAD_RECIPE)}; and what the second column adds. What was"
+    yield f"changed for a data set gained more than {first['validation']['gain']} on {first['validation']['items']:,}"
+    yield "held-out training items (mAP there before → after; one seed). All trials stand in the JSON files."
     yield ""
-    yield "| method | taken | on validation | learning rates, 30 epochs | also tried at the best of them |"
-    yield "|---|---|---:|---|---|"
-    for method, choice in results["chosen"].items():
-        tried = choice["tried"]
-        base = next((t["recipe"] for t in tried if t["recipe"]), {})
-        fixed, rates, others = ("lr", "epochs"), [], []
-        for trial in tried:
-            changed = {n: v for n, v in trial["recipe"].items() if base.get(n) != v and n != "lr"}
-            reached = f"{trial['validation_mAP']:.3f}"
-            if changed:
-                others.append(f"{words(changed)}: {reached}")
-            elif base:
-                rates.append(f"{trial['recipe']['lr']:g}: {reached}")
-        own = {n: v for n, v in choice["recipe"].items() if n in fixed or common.get(n) != v}
-        taken = f"**{words(own)}**" if own else "nothing to choose"
-        yield f"| `{method}` | {taken} | {choice['validation_mAP']:.3f} | {', '.join(rates)} | {'; '.join(others)} |"
+    yield f"| method | defaults of its head | {' | '.join(results)} |"
+    yield f"|---|---|{'---|' * len(results)}"
+    for method, cls in METHODS.items():
+        if not cls.by_gradient:
+            continue
+        cells = [taken(found["chosen"].get(method)) for found in results.values()]
+        yield f"| `{method}` | {words(dict(cls.head_recipe))} | {' | '.join(cells)} |"
     yield ""
 
 
-def words(settings: dict[str, Any]) -> str:
+def taken(choice: dict[str, Any] | None) -> str:
+    """What was changed, and what that gained."""
+    if choice is None or not choice["validation_mAP"]:
+        return "not run"
+    before, after = choice["tried"][0]["mAP"], choice["validation_mAP"]
+    return f"**{words(choice['change'])}** ({before:.3f} → {after:.3f})" if choice["change"] else f"({before:.3f})"
+
+
+def words(settings: Any) -> str:
     return ", ".join(f"{name} {setting:g}" if isinstance(setting, float) else f"{name} {setting}"
                      for name, setting in settings.items())  # fmt: skip
 
@@ -121,47 +207,45 @@ DIAGNOSTICS = {
 
 
 def why(results: dict[str, Any]) -> Iterator[str]:
-    rows = by_method(results)
-    longest = max(next(iter(rows.values())))
-    yield f"## What the codes look like, {longest} bits"
+    rows = {method: cells[LONGEST] for method, cells in by_method(results).items() if LONGEST in cells}
+    yield f"## What the codes look like, `{results['protocol']['name']}`, {LONGEST} bits"
     yield ""
     yield "Mean over the seeds, on the database. Distances in bits; quantisation error: 1 − cos(logits, signs);"
     yield "imbalance: mean |share of ones − ½|; correlation: mean |correlation| of two bits."
     yield ""
     yield f"| method | mAP | {' | '.join(DIAGNOSTICS.values())} |"
     yield f"|---|{'---:|' * (len(DIAGNOSTICS) + 1)}"
-    for method, cells in rows.items():
-        found = cells[longest]["diagnostics"]
+    for method, row in rows.items():
+        found = row["diagnostics"]
         numbers = [f"{found[name]:.2f}" if name in found else "" for name in DIAGNOSTICS]
-        yield f"| `{method}` | {cells[longest]['mean']:.3f} | {' | '.join(numbers)} |"
+        yield f"| `{method}` | {row['mean']:.3f} | {' | '.join(numbers)} |"
     yield ""
 
 
-def ablations(results: dict[str, Any]) -> Iterator[str]:
-    rows, single = by_method(results), results["class_codes"]
-    longest = max(next(iter(rows.values())))
-    yield "## One setting away from the chosen recipe"
+def ablations(whole: dict[str, Any]) -> Iterator[str]:
+    results = whole["results"]
+    base = {row["method"]: row for row in results["rows"] if row["bits"] == LONGEST}
+    yield "## One setting away, in an earlier run"
     yield ""
-    yield f"{longest} bits, 3 seeds, on the queries; nothing was chosen by these."
+    yield f"`cifar10-1`, {LONGEST} bits, 3 seeds, on the queries; nothing was chosen by these. They are kept from the"
+    yield f"run of {whole['date'][:10]} (commit {whole['commit']}), whose recipes were chosen by another rule: compare"
+    yield "them with the column beside them, not with the tables above. `weights 1` is HashNet's recipe once more: the"
+    yield "option is called `pair_weights`, and this one never reached the method."
     yield ""
-    yield "| method | change | with it | chosen recipe | difference |"
+    yield "| method | change | with it | recipe of that run | difference |"
     yield "|---|---|---:|---:|---:|"
     for row in results["ablations"]:
-        base = rows[row["method"]][longest]
-        difference = f"{row['mean'] - base['mean']:+.3f}"
-        yield f"| `{row['method']}` | {words(row['changed'])} | {value(row)} | {value(base)} | {difference} |"
-    yield ""
-    yield "For comparison: logistic regression on the features, each item coded by its predicted class alone (10 codes"
-    yield f"in all): mAP {single['mAP']:.3f}, with {single['accuracy_queries']:.1%} of the queries and"
-    yield f"{single['accuracy_database']:.1%} of the database classified rightly."
+        method, chosen = row["method"], base[row["method"]]
+        difference = f"{row['mean'] - chosen['mean']:+.3f}"
+        yield f"| `{method}` | {words(row['changed'])} | {value(row)} | {value(chosen)} | {difference} |"
     yield ""
 
 
 def orthohash(results: dict[str, Any]) -> Iterator[str]:
-    yield "## OrthoHash: margin, scale, codebook"
+    yield "## OrthoHash: margin, scale, codebook, in that run"
     yield ""
     yield "64 bits, lr 0.001, 30 epochs, 3 seeds; one setting at a time away from margin 0.2, scale 8 (which is √64)"
-    yield "and bernoulli. No recipe of the first table was chosen by these: they are measured on the queries."
+    yield "and bernoulli. No recipe was chosen by these: they are measured on the queries."
     yield ""
     yield "| setting | value | cos | arc |"
     yield "|---|---|---:|---:|"
@@ -171,7 +255,7 @@ def orthohash(results: dict[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def plot(results: dict[str, Any]) -> None:
+def plot(results: dict[str, Any], file: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -180,24 +264,29 @@ def plot(results: dict[str, Any]) -> None:
 
     rows = by_method(results)
     supervised = [method for method in rows if labels_of(method) == "yes"]
-    groups = {"with labels": supervised, "without labels": [method for method in rows if method not in supervised]}
-    figure, panels = plt.subplots(1, 2, figsize=(13, 7), width_ratios=(3, 2), layout="constrained")
-    for panel, (title, methods) in zip(panels, groups.items(), strict=True):
+    groups = {
+        "with labels, the best": supervised[:LINES],
+        "with labels, the others": supervised[LINES:],
+        "without labels": [method for method in rows if method not in supervised],
+    }
+    groups = {title: methods for title, methods in groups.items() if methods}
+    figure, panels = plt.subplots(1, len(groups), figsize=(17, 7), layout="constrained", squeeze=False)
+    for panel, (title, methods) in zip(panels[0], groups.items(), strict=True):
         for number, method in enumerate(methods):
             cells = [rows[method][bits] for bits in sorted(rows[method])]
             bits = [cell["bits"] for cell in cells]
-            colour, style = f"C{number % 10}", ("-", "--", ":")[number // 10]
+            colour, style = f"C{number % 10}", ("-", "--", ":", "-.")[number // 10 % 4]
             label = f"{method} {cells[-1]['mean']:.3f}"
             panel.plot(bits, [cell["mean"] for cell in cells], style, marker="o", ms=4, color=colour, label=label)
             low, high = [min(cell["mAP"]) for cell in cells], [max(cell["mAP"]) for cell in cells]
             panel.fill_between(bits, low, high, color=colour, alpha=0.2, linewidth=0)
-        panel.set(title=title, xlabel="bits", ylabel="mAP@all", xscale="log", xticks=bits, xticklabels=bits)
+        panel.set(title=title, xlabel="bits", ylabel="mAP@all", xscale="log", xticks=BITS, xticklabels=BITS)
         panel.minorticks_off()
         panel.grid(alpha=0.3)
         panel.legend(title="mAP at the longest codes", fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     name = results["protocol"]["name"]
     figure.suptitle(f"{name} on frozen features: mean of the seeds, and their range as a band")
-    figure.savefig(PLOT, metadata={"Date": None})
+    figure.savefig(file, metadata={"Date": None})
     plt.close(figure)
 
 

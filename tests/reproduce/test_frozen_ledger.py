@@ -1,10 +1,10 @@
-"""The choice of recipes in the frozen ledger, benchmarks/frozen_ledger.py."""
+"""The choice of recipes in the frozen ledger, benchmarks/frozen_ledger.py, and the test behind its ranks."""
 
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from bitseek.data import Pool, Protocol
 from bitseek.images import Features
@@ -23,8 +23,29 @@ def frozen(monkeypatch, tmp_path):
     features = rng.standard_normal((200, 6), dtype=np.float32)
     order = rng.permutation(200)
     pool = Pool(Features((features,)), labels, tuple("abcd"))
-    data = Protocol("features:x", pool, np.sort(order[:100]), np.sort(order[100:120]), np.sort(order[100:]))
-    return frozen_ledger, frozen_ledger.Ledger(data, tmp_path / "cache.jsonl")
+    data = Protocol("x", pool, np.sort(order[:100]), np.sort(order[100:120]), np.sort(order[100:]))
+    return frozen_ledger, frozen_ledger.Ledger(data, tmp_path / "trials")
+
+
+@pytest.fixture
+def paired(monkeypatch):
+    monkeypatch.syspath_prepend(str(CHECKOUT / "benchmarks"))
+    import paired
+
+    return paired
+
+
+def pretend(module, monkeypatch, score):
+    """Trials whose mAP is a function of the recipe, and the list of what was tried."""
+    seen = []
+
+    def run(method, change, data, bits, seed):
+        seen.append((data, change))
+        recipe = make_recipe(METHODS[method], change, frozen=True)
+        return {"mAP": score(recipe), "seconds": 1.0, "diagnostics": {}}, np.full(len(data.query), score(recipe))
+
+    monkeypatch.setattr(module, "run", run)
+    return seen
 
 
 def test_recipes_are_chosen_without_the_queries(frozen):
@@ -37,62 +58,137 @@ def test_recipes_are_chosen_without_the_queries(frozen):
 
 def test_a_trial_is_a_training_and_its_evaluation_and_is_run_once(frozen):
     module, ledger = frozen
-    recipe = module.COMMON | {"lr": 1e-2, "epochs": 1}
-    trial = ledger.trial("ce", recipe, 16, 0, choosing=True)
-    assert 0 < trial["mAP_worst"] <= trial["mAP"] <= trial["mAP_best"] <= 1
-    assert trial["split"] == ledger.inner.checksum[:16]
-    assert ledger.trial("ce", recipe, 16, 0, choosing=True) is trial
-    assert module.read_lines(ledger.cache) == [trial]
+    trial = ledger.trial("ce", {"lr": 1e-2, "epochs": 1}, 16, 0, choosing=True)
+    precisions = ledger.precisions(trial)
+    assert len(precisions) == len(ledger.inner.query)
+    assert precisions.mean() == pytest.approx(trial["mAP"], abs=1e-5)
+    assert ledger.trial("ce", {"epochs": 1, "lr": 1e-2}, 16, 0, choosing=True) is trial
+    again = module.Ledger(ledger.data, ledger.folder, runs=False)
+    assert again.trial("ce", {"lr": 1e-2, "epochs": 1}, 16, 0, choosing=True) == trial
+    with pytest.raises(module.NotRunError):
+        again.trial("ce", {"lr": 1e-2, "epochs": 1}, 16, 1, choosing=True)
 
 
-def test_the_choice_takes_the_best_rate_and_nothing_for_noise(frozen, monkeypatch):
+def test_a_trial_belongs_to_the_whole_recipe_the_features_and_the_split(frozen, tmp_path):
     module, ledger = frozen
-    seen = []
+    default = make_recipe(METHODS["ce"], {}, frozen=True)
+    key = ledger.key("ce", {}, 16, 0, choosing=True)
+    assert key == ledger.key("ce", {"lr": default.lr}, 16, 0, choosing=True)
+    images = Features((ledger.data.pool.images.rows(slice(None)) + np.float32(1),))
+    pool = Pool(images, ledger.data.pool.labels.numbers, tuple("abcd"))
+    other = Protocol("x", pool, ledger.data.train, ledger.data.query, ledger.data.database)
+    keys = {
+        key,
+        ledger.key("ce", {"lr": 2 * default.lr}, 16, 0, choosing=True),
+        ledger.key("ce", {}, 16, 0, choosing=False),
+        ledger.key("ce", {}, 32, 0, choosing=True),
+        module.Ledger(other, tmp_path).key("ce", {}, 16, 0, choosing=True),
+    }
+    assert len(keys) == 5
 
-    def run(method, recipe, data, bits, seed):
-        seen.append(data)
-        score = {1e-3: 0.5, 3e-3: 0.6, 1e-2: 0.7, 3e-2: 0.4}[recipe["lr"]]
-        gain = 0.002 * (recipe["epochs"] == 60) + 0.05 * (recipe.get("margin") == 0.4)
-        return {"mAP": score + gain, "seconds": 0.0}
 
-    monkeypatch.setattr(module, "run", run)
-    choice = ledger.choose("orthohash")
-    assert (choice["recipe"]["lr"], choice["recipe"]["epochs"], choice["recipe"]["margin"]) == (1e-2, 30, 0.4)
-    assert len(choice["tried"]) == 8
-    assert all(data is ledger.inner for data in seen)
-    again = module.Ledger(ledger.data, ledger.cache)
+def test_the_choice_climbs_from_the_default_and_takes_nothing_for_noise(frozen, monkeypatch):
+    module, ledger = frozen
+    seen = pretend(
+        module,
+        monkeypatch,
+        lambda recipe: 0.5 + 0.1 * (recipe.lr < 2e-2) + 0.002 * (recipe.epochs == 15) + 0.05 * (recipe.scale == 4.0),
+    )
+    choice = ledger.choose("orthohash")  # its heads have a rate of 0.03
+    assert choice["change"] == {"lr": 0.01, "scale": 4.0}
+    assert choice["validation_mAP"] == pytest.approx(0.65)
+    rates = [change.get("lr") for _, change in seen]
+    assert rates == [None, 0.09, 0.01, 0.00333, 0.01, 0.01, 0.01]
+    assert all(data is ledger.inner for data, _ in seen)
+    again = module.Ledger(ledger.data, ledger.folder, runs=False)
     assert again.choose("orthohash") == choice
-    assert len(seen) == 8  # all from the cache
 
 
-def test_a_best_rate_at_the_edge_is_looked_beyond(frozen, monkeypatch):
+def test_a_rate_that_helps_is_followed_and_too_few_epochs_lead_to_more(frozen, monkeypatch):
     module, ledger = frozen
-    monkeypatch.setattr(module, "run", lambda method, recipe, *_: {"mAP": 1 - recipe["lr"], "seconds": 0.0})
-    assert ledger.choose("ce")["recipe"]["lr"] == 3e-4
+    pretend(module, monkeypatch, lambda recipe: 0.5 + 10 * min(recipe.lr, 9e-3) + recipe.epochs / 300)
+    assert ledger.choose("dsh")["change"] == {"lr": 9e-3, "epochs": 60}
 
 
-def test_every_method_has_the_same_budget(frozen):
+def test_a_choice_ends_when_its_time_is_up(frozen, monkeypatch):
+    module, ledger = frozen
+    seen = pretend(module, monkeypatch, lambda recipe: 10 * recipe.lr)
+    monkeypatch.setattr(module, "CHOICE", 1.5)
+    assert ledger.choose("ce")["change"] == {"lr": 3e-3}
+    assert len(seen) == 2
+
+
+def test_a_training_that_takes_too_long_is_stopped_and_named(frozen, monkeypatch):
+    module, ledger = frozen
+    monkeypatch.setattr(module, "LIMIT", 0.05)
+    found = ledger.trial("ce", {"epochs": 100_000}, 16, 0, choosing=True)
+    assert (found["mAP"], found["failed"]) == (0.0, "took longer than 0 s")
+    assert found["seconds"] < 5
+
+
+def test_every_setting_that_is_tried_is_one(frozen):
     module, _ = frozen
-    gradient = {name for name, method in METHODS.items() if method.by_gradient}
-    assert set(module.KNOBS) <= gradient
-    assert all(len(knobs) == 2 for knobs in module.KNOBS.values())
-    for name in module.KNOBS:
-        for option in ({}, *module.KNOBS[name]):
-            make_recipe(METHODS[name], module.COMMON | module.BASE.get(name, {}) | option)
+    assert set(module.KNOBS) == {name for name, method in METHODS.items() if method.by_gradient}
+    for name, knobs in module.KNOBS.items():
+        assert 1 <= len(knobs) <= 2
+        default = make_recipe(METHODS[name], {}, frozen=True)
+        assert all(make_recipe(METHODS[name], knob, frozen=True) != default for knob in knobs)
 
 
-def test_the_page_names_the_methods_that_have_no_row_yet(frozen):
+def test_a_row_is_made_of_all_seeds_or_not_at_all(frozen, monkeypatch):
+    module, ledger = frozen
+    pretend(module, monkeypatch, lambda recipe: 0.25)
+    for seed in module.SEEDS[:2]:
+        ledger.trial("ce", {}, 16, seed, choosing=False)
+    assert module.rows_of(ledger, {"ce": {}}, 16) == []
+    ledger.trial("ce", {}, 16, module.SEEDS[2], choosing=False)
+    (row,) = module.rows_of(ledger, {"ce": {}, "dsh": {}}, 16)
+    assert (row["method"], row["mean"], row["spread"], row["rank"]) == ("ce", 0.25, 0.0, [1, 1])
+
+
+@pytest.mark.parametrize("data", ["cifar10-1", "cifar100", "mnist"])
+def test_the_page_has_a_row_for_each_method_or_says_that_it_has_none(data):
     """So that nobody takes a method that was not measured for one that was left behind."""
-    module, _ = frozen
     page = (CHECKOUT / "docs" / "ledger.md").read_text()
-    (said,) = re.findall(r"Not measured here yet: (.*?)\.", page, re.DOTALL)
-    without = {name for name in METHODS if name not in module.MEASURED}
-    assert {name.strip(" `\n") for name in said.split(",")} == without and without
+    section = page.split(f"\n## `{data}`\n")[1].split("\n## ")[0]
+    assert [name for name in METHODS if f"`{name}`" not in section] == []
 
 
 def test_a_line_that_was_cut_by_a_kill_is_dropped(frozen, tmp_path):
     module, _ = frozen
     cache = tmp_path / "cut.jsonl"
     cache.write_text('{"key": "a"}\n{"key": "b')
+    assert module.read_lines(cache, mend=False) == [{"key": "a"}]
+    assert cache.read_text().endswith("b")
     assert module.read_lines(cache) == [{"key": "a"}]
     assert cache.read_text() == '{"key": "a"}\n'
+
+
+def test_with_one_seed_the_test_is_the_paired_t_test_over_queries(paired):
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 1, 50))
+    assert paired.paired_p(a, b) == pytest.approx(stats.ttest_rel(a[0], b[0]).pvalue)
+
+
+def test_where_queries_do_not_differ_it_is_welchs_test_over_seeds(paired):
+    a, b = np.array([0.2, 0.3, 0.25]), np.array([0.4, 0.5, 0.41])
+    found = paired.paired_p(np.repeat(a[:, None], 7, axis=1), np.repeat(b[:, None], 7, axis=1))
+    assert found == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue)
+
+
+def test_equal_methods_are_seldom_called_different(paired):
+    """With seeds and queries that both matter, at most about 5 % of the tests are below .05."""
+    rng = np.random.default_rng(0)
+
+    def method(hard):
+        return 0.5 + hard + rng.normal(0, 0.05, (3, 1)) + rng.normal(0, 0.1, (3, 60)) + rng.normal(0, 0.2, 60)
+
+    low = sum(paired.paired_p(method(hard), method(hard)) < 0.05 for hard in rng.normal(0, 0.2, (300, 60)))
+    assert low <= 30
+
+
+def test_ranks_are_intervals(paired):
+    rng = np.random.default_rng(0)
+    queries = rng.random(200)
+    first, second, last = (0.3 * queries + level + rng.normal(0, 0.05, (3, 200)) for level in (0.5, 0.499, 0.3))
+    assert paired.ranks([last, first, second]) == [(3, 3), (1, 2), (1, 2)]

@@ -1,0 +1,218 @@
+"""What was tried for a method of our own: terms of several losses together, on held-out training items.
+
+    python benchmarks/own_method.py cifar160.npz cifar100.npz [--bits 16 64] [--seeds 1]
+
+A linear head on the features of the frozen ledger is trained by each composition of `COMPOSITIONS`, on four fifths of
+the training items, and by the methods of `BASES` with the recipes that heads have by default; the last fifth searches
+itself. No query is looked at. A trial is kept in a cache, so that a run that was stopped goes on. One thread.
+
+Writes benchmarks/results/own_method.json, and prints the table of docs/ledger.md.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bitseek.codebooks import semantic_codebook
+from bitseek.data import Protocol
+from bitseek.evaluation import evaluate
+from bitseek.methods import METHODS, Batch, Card, Task
+from bitseek.methods._losses import random_bits, softmax_cross_entropy, unit_vectors
+from bitseek.methods._pairs import batch_pairs
+from bitseek.methods._recipe import CodebookName, Recipe
+from bitseek.methods._supervised import CodebookMethod, CodebookRecipe, class_means
+from bitseek.methods.shc import class_similarity, confusions
+from bitseek.models import LinearHead
+from bitseek.training import train
+from frozen_ledger import VALIDATION, load, read_lines, validation_protocol
+from record import RESULTS, record
+
+COMPOSED = "composed"
+BASES = ("jmlh", "shc", "hashnet", "dpn", "relahash")
+COMPOSITIONS: dict[str, dict[str, Any]] = {
+    "pairs": {"pairs": 1},
+    "pairs + classes of tanh": {"pairs": 1, "classes": 1},
+    "pairs + classes of random bits": {"pairs": 1, "drawn": 1},
+    "pairs + cosine": {"pairs": 1, "cosine": 1},
+    "pairs + semantic centres": {"pairs": 1, "centres": 1, "semantic": True},
+    "random bits + semantic centres": {"drawn": 1, "centres": 1, "semantic": True},
+    "pairs, loss of a prefix": {"pairs": 1, "codebook": "spread", "lengths": "half"},
+    "pairs, dropout": {"pairs": 1, "dropout": 0.3},
+    "pairs, second view by dropout": {"pairs": 1, "dropout": 0.3, "second_view": 0.1, "second_augment": "none"},
+    "pairs, mixed features": {"pairs": 1, "mixed": 0.4},
+    "pairs, half of the teacher": {"pairs": 1, "taught": 0.5},
+    "ranking by the teacher": {"ranking": 1, "taught": 1},
+    "cosine, nearest codewords": {"cosine": 1, "assignment": "nearest"},
+}
+"""`half` is the prefix of half of the bits; other codebooks have no words for 100 classes in 8 bits."""
+FOLDS, RIDGE = 5, 0.3
+
+
+class ComposedRecipe(CodebookRecipe):
+    """The weight of each term, 0 for none."""
+
+    codebook: CodebookName = "max-distance"
+    pairs: float = 0.0
+    """Balanced likelihood of pairs of tanh codes, α = 10 / K (HashNet without continuation)."""
+    classes: float = 0.0
+    """Cross-entropy of a classifier on tanh u."""
+    drawn: float = 0.0
+    """Cross-entropy of a classifier on random bits (JMLH)."""
+    cosine: float = 0.0
+    """Cross-entropy of the cosines with the codewords, margin 0.2, scale 8 (OrthoHash)."""
+    centres: float = 0.0
+    """Bit by bit towards the codeword (CSQ)."""
+    ranking: float = 0.0
+    """Cross-entropy of the softmax of an item's products with the others, against the share of what is alike."""
+    semantic: bool = False
+    """Codewords that follow the confusions of a discriminant (SHC)."""
+    taught: float = 0.0
+    """Share of the labels that a cross-fitted linear discriminant says."""
+    dropout: float = 0.0
+    mixed: float = 0.0
+    """a of Beta(a, a), by which features and labels of two items are mixed."""
+
+
+class Composed(CodebookMethod):
+    """The weighted sum of the terms of `ComposedRecipe`."""
+
+    card = Card(title="", authors="", year=2026, labels="single", head="linear", idea="several terms together")
+    recipe_class = ComposedRecipe
+    recipe: ComposedRecipe
+    taught: Tensor
+
+    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
+        super().__init__(task, recipe)
+        self.of_tanh, self.of_bits = (nn.Linear(task.bits, task.classes) for _ in range(2))
+        self.register_buffer("taught", torch.zeros(task.items, task.classes))
+
+    @classmethod
+    def build_head(cls, task: Task, recipe: ComposedRecipe) -> nn.Sequential:
+        """Dropout and a linear layer."""
+        return nn.Sequential(nn.Dropout(recipe.dropout), LinearHead(task.features, task.bits))
+
+    @property
+    def prepares(self) -> bool:
+        """Where the features say the codewords or the labels."""
+        return super().prepares or self.recipe.semantic or self.recipe.taught > 0
+
+    def prepare(self, features: Tensor, labels: Tensor, index: Tensor) -> None:
+        """Codewords by confusion, by the nearest, and what the teacher says."""
+        super().prepare(features, labels, index)
+        if self.recipe.semantic:
+            similarity = class_similarity(confusions(features, labels)).double().numpy()
+            book = semantic_codebook(similarity, self.task.bits, self.task.seed)
+            self.book.copy_(torch.from_numpy(book.codes.to_signs()))
+        if self.recipe.taught:
+            self.taught[index] = said_by_others(features, labels)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms that have a weight."""
+        of = self.recipe
+        logits, labels = batch.logits, (1 - of.taught) * batch.labels + of.taught * self.taught[batch.index]
+        if of.mixed:
+            share = float(torch.distributions.Beta(of.mixed, of.mixed).sample())
+            logits = self.head(share * batch.features + (1 - share) * batch.features.flip(0))[:, : self.task.bits]
+            labels = share * labels + (1 - share) * labels.flip(0)
+        pairs = batch_pairs(logits.tanh(), labels)
+        alike, products = labels @ labels.T, 10 / self.task.bits * pairs.inner_products()
+        terms = {}
+        if of.pairs:
+            ones = pairs.mean(alike).clamp(min=1e-6)
+            entropy = alike / ones * F.softplus(-products) + (1 - alike) / (1 - ones) * F.softplus(products)
+            terms["pairs"] = of.pairs * pairs.mean(entropy)
+        if of.classes:
+            terms["classes"] = of.classes * softmax_cross_entropy(self.of_tanh(logits.tanh()), labels)
+        if of.drawn:
+            bits = 2 * random_bits(logits, draw=self.training) - 1
+            terms["drawn"] = of.drawn * softmax_cross_entropy(self.of_bits(bits), labels)
+        if of.cosine:
+            scores = 8 * (unit_vectors(logits) @ self.book.T / self.task.bits**0.5 - 0.2 * labels)
+            terms["cosine"] = of.cosine * softmax_cross_entropy(scores, labels)
+        if of.centres:
+            wanted = (labels @ self.book + 1) / 2
+            terms["centres"] = of.centres * F.binary_cross_entropy_with_logits(2 * logits, wanted)
+        if of.ranking:
+            itself = torch.eye(len(logits), dtype=torch.bool)
+            wanted = alike.masked_fill(itself, 0)
+            wanted = wanted / wanted.sum(dim=1, keepdim=True).clamp(min=1e-6)
+            found = products.masked_fill(itself, -1e9).log_softmax(dim=1)
+            terms["ranking"] = of.ranking * -(wanted * found).sum(dim=1).mean()
+        return terms
+
+
+def said_by_others(features: Tensor, labels: Tensor) -> Tensor:
+    """(n, C) posterior of each item by a linear discriminant with a shrunk covariance, fitted on the other folds."""
+    said = torch.zeros_like(labels)
+    order = torch.from_numpy(np.random.default_rng(0).permutation(len(features)))
+    for part in order.tensor_split(FOLDS):
+        rest = torch.ones(len(features), dtype=torch.bool)
+        rest[part] = False
+        means = class_means(features[rest], labels[rest])
+        spread = features[rest] - labels[rest] @ means
+        covariance = spread.T @ spread / len(spread)
+        shrunk = (1 - RIDGE) * covariance + RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance))
+        directions = torch.linalg.solve(shrunk, means.T)
+        said[part] = (features[part] @ directions - (means * directions.T).sum(dim=1) / 2).softmax(dim=1)
+    return said
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("features", type=Path, nargs="+", help="files that `bitseek features` wrote")
+    parser.add_argument("--bits", nargs="*", type=int, default=[16, 64])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--cache", type=Path, default=RESULTS / "own_method.jsonl", help="trials already run")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    cast(dict[str, Any], METHODS)[COMPOSED] = Composed
+    rows = {row["key"]: row for row in read_lines(given.cache)}
+    folds = [validation_protocol(load(file), VALIDATION) for file in given.features]
+    settings = {name: (name, {}) for name in BASES} | {name: (COMPOSED, terms) for name, terms in COMPOSITIONS.items()}
+    found: list[dict[str, Any]] = []
+    for name, (method, terms) in settings.items():
+        for fold in folds:
+            for bits in given.bits:
+                for seed in range(given.seeds):
+                    what = {"data": fold.name, "split": fold.checksum[:16], "bits": bits, "seed": seed, "tried": name}
+                    key = json.dumps([what, terms], sort_keys=True)
+                    if key not in rows:
+                        rows[key] = {"key": key, **what, **trial(method, terms, fold, bits, seed)}
+                        with given.cache.open("a") as lines:
+                            lines.write(json.dumps(rows[key]) + "\n")
+                        print(time.strftime("%H:%M:%S"), fold.name, bits, seed, name, rows[key]["mAP"], flush=True)
+                    found.append({part: value for part, value in rows[key].items() if part != "key"})
+    record("own_method", {"compositions": COMPOSITIONS, "rows": found})
+    print("\n".join(table(found)))
+
+
+def trial(method: str, terms: dict[str, Any], fold: Protocol, bits: int, seed: int) -> dict[str, Any]:
+    """One training, and mAP of the held-out items among themselves."""
+    started = time.process_time()
+    recipe = terms | ({"lengths": (bits // 2,)} if terms.get("lengths") == "half" else {})
+    hasher = train(method, fold, bits=bits, seed=seed, weights=None, device="cpu", **recipe)
+    seconds = round(time.process_time() - started, 2)
+    return {"mAP": round(evaluate(hasher, fold, batch_size=4096).mAP, 5), "seconds": seconds}
+
+
+def table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """A line a composition, a column a data set and length, in the order in which they were run."""
+    columns = list(dict.fromkeys((row["data"], row["bits"]) for row in rows))
+    heads = [f"{data.removesuffix('-validation')}, {bits} bits" for data, bits in columns]
+    yield f"| | {' | '.join(heads)} |"
+    yield f"|---|{'---:|' * len(columns)}"
+    for name in dict.fromkeys(row["tried"] for row in rows):
+        cells = [[r["mAP"] for r in rows if (r["tried"], r["data"], r["bits"]) == (name, *each)] for each in columns]
+        yield f"| {name} | {' | '.join(f'{np.mean(cell):.3f}' for cell in cells)} |"
+
+
+if __name__ == "__main__":
+    main()
