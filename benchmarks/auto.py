@@ -1,17 +1,17 @@
 """`auto` against every single method, on files of features: mAP on the queries, over seeds, and the time it takes.
 
-    bitseek features cifar10-1 --backbone mobilenetv2_100 --size 160 --out cifar160.npz
-    python benchmarks/auto.py cifar160.npz cifar100.npz mnist.npz
+    python benchmarks/auto.py cifar160.npz cifar100.npz mnist.npz --ledger results/frozen_ledger_*.json --minutes 2
     python benchmarks/auto.py cifar160.npz --unlabelled
 
-Every method is trained with the recipe that heads have by default (with --ledger FILE, a JSON that `frozen_ledger.py`
-wrote, the rows of the same split count too, with the recipes chosen there), once a seed; and `auto` chooses by held-out
-training items alone. It passes where its mean is not below that of the best single method by more than the noise of the
-seeds: twice the standard error of the difference. With --unlabelled no label is seen, and what is compared is what the
-choice is made for, the share of the ten nearest neighbours of a query that its code keeps; the mAP by labels stands
-beside it, for the two do not always agree. Trials are kept in a cache, so that what was stopped goes on.
+The data are those of the frozen ledger, see `frozen_ledger.load`, and its JSON gives the figures of the single methods,
+each with the recipe that was chosen for it there: nothing is trained but what `auto` trains. Without `--ledger` every
+method is trained, with the recipe that heads have by default, once a seed. `auto` chooses by held-out training items
+alone. It passes where its mean is not below that of the best single method by more than the noise of the seeds: twice
+the standard error of the difference. With `--unlabelled` no label is seen before what is chosen is measured by them,
+and beside the mAP stands the share of the ten nearest neighbours of a query that its code keeps.
 
-Writes benchmarks/results/auto.json, or auto_unlabelled.json.
+Writes benchmarks/results/auto.json, or auto_unlabelled.json. Trials are kept in a cache, so that what was stopped goes
+on.
 """
 
 import argparse
@@ -24,13 +24,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from bitseek.data import Pool, Protocol, load_protocol
+from bitseek.data import Pool, Protocol
 from bitseek.errors import BitseekError
 from bitseek.evaluation import evaluate
+from bitseek.methods import METHODS
 from bitseek.training import auto, train
 from bitseek.training._auto import fitting
 from bitseek.training._neighbours import neighbours_kept
-from frozen_ledger import read_lines
+from frozen_ledger import load, read_lines
 from record import RESULTS, record
 
 
@@ -39,10 +40,11 @@ def main() -> None:
     parser.add_argument("features", type=Path, nargs="+", help="files that `bitseek features` wrote")
     parser.add_argument("--bits", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=10.0, help="budget of the search")
+    parser.add_argument("--minutes", type=float, help="budget of a search; 10 if no budget is given")
+    parser.add_argument("--trials", type=int, help="budget of a search")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--unlabelled", action="store_true", help="choose and train without labels")
-    parser.add_argument("--methods", nargs="*", help="compare with these only")
+    parser.add_argument("--methods", nargs="*", choices=list(METHODS), help="train and compare with these")
     parser.add_argument(
         "--ledger", type=Path, nargs="*", default=[], help="results of frozen_ledger.py to compare with"
     )
@@ -50,21 +52,21 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     found = [compared(file, given) for file in given.features]
-    record("auto_unlabelled" if given.unlabelled else "auto", {"bits": given.bits, "data": found})
+    budget = {"minutes": given.minutes, "trials": given.trials}
+    record("auto_unlabelled" if given.unlabelled else "auto", {"bits": given.bits, "budget": budget, "data": found})
 
 
 def compared(file: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Both sides on one file of features."""
-    data = load_protocol(f"features:{file}")
-    cache = {row["key"]: row for row in read_lines(given.cache)}
-    labelled = not given.unlabelled
+    data, labelled = load(file), not given.unlabelled
     seen = data if labelled else without_labels(data)
+    cache = {row["key"]: row for row in read_lines(given.cache)}
 
     def kept(method: str, seed: int) -> dict[str, Any]:
-        what = [data.checksum[:16], method, given.bits, seed, labelled, given.minutes if method == "auto" else None]
-        key = json.dumps(what)
+        budget = [given.minutes, given.trials] if method == "auto" else None
+        key = json.dumps([data.checksum[:16], method, given.bits, seed, labelled, budget])
         if key not in cache:
-            cache[key] = {"key": key, **(chosen if method == "auto" else single)(method, seed)}
+            cache[key] = {"key": key, **(chosen(seed) if method == "auto" else single(method, seed))}
             with given.cache.open("a") as lines:
                 lines.write(json.dumps(cache[key]) + "\n")
             print(time.strftime("%H:%M:%S"), data.name, method, seed, cache[key], flush=True)
@@ -75,36 +77,53 @@ def compared(file: Path, given: argparse.Namespace) -> dict[str, Any]:
         try:
             hasher = train(method, seen, bits=given.bits, seed=seed, device="cpu", weights=None)
         except BitseekError as error:
-            return {"mAP": 0.0, "kept": 0.0, "seconds": 0.0, "failed": str(error)}
-        return {"seconds": round(time.perf_counter() - started, 2), **measured(hasher, data)}
+            return {"mAP": 0.0, "seconds": 0.0, "failed": str(error)}
+        return {"seconds": round(time.perf_counter() - started, 2), **measured(hasher, data, labelled)}
 
-    def chosen(_: str, seed: int) -> dict[str, Any]:
+    def chosen(seed: int) -> dict[str, Any]:
         started = time.perf_counter()
-        best = auto(seen, bits=given.bits, seed=seed, minutes=given.minutes, device="cpu", weights=None)
+        budget = {"minutes": given.minutes, "trials": given.trials}
+        best = auto(seen, bits=given.bits, seed=seed, device="cpu", weights=None, **budget)
         seconds = round(time.perf_counter() - started, 1)
         won = {"method": best.method, "recipe": best.recipe, "trials": len(best.trials)}
-        return {"seconds": seconds, **won, **measured(best.hasher, data)}
+        return {"seconds": seconds, **won, **measured(best.hasher, data, labelled)}
 
-    methods = given.methods or fitting(data, labelled)
-    rows = {name: [kept(name, seed) for seed in range(given.seeds)] for name in [*methods, "auto"]}
-    means = {name: [row["mAP" if labelled else "kept"] for row in found] for name, found in rows.items()}
-    for path in given.ledger if labelled else ():
-        stored = json.loads(path.read_text())["results"]
-        same = stored["protocol"]["checksum"] == data.checksum
-        means |= {
-            f"{row['method']} as in {path.stem}": row["mAP"]
-            for row in stored["rows"]
-            if same and row["bits"] == given.bits and row["method"] in methods
-        }
+    fit = fitting(data, labelled)
+    singles = ledger_rows(given.ledger, data, given.bits, fit)
+    trained = (fit if given.methods is None else given.methods) if given.methods or not singles else []
+    rows = {name: [kept(name, seed) for seed in range(given.seeds)] for name in [*trained, "auto"]}
+    means = singles | {name: [row["mAP"] for row in found] for name, found in rows.items()}
     return verdict(data, means) | {"chosen": rows["auto"], "compared": means, "rows": rows}
 
 
-def measured(hasher: Any, data: Protocol) -> dict[str, float]:
-    """mAP by labels, and the share of the nearest neighbours that is kept, of the queries."""
-    features: Any = data.pool.images.rows(slice(None))
-    codes = hasher.encode(features)
-    kept = neighbours_kept(codes[data.query], codes[data.database], features[data.query], features[data.database])
-    return {"mAP": round(evaluate(hasher, data, batch_size=4096).mAP, 5), "kept": round(kept, 5)}
+def ledger_rows(ledgers: list[Path], data: Protocol, bits: int, methods: list[str]) -> dict[str, list[float]]:
+    """The mAP of each of these methods over the seeds of the ledger of this split; {} where none was given.
+
+    Raises:
+        SystemExit: ledgers were given, and none of them has this split and length.
+    """
+    found = {
+        f"{row['method']} as in {path.stem}": row["mAP"]
+        for path in ledgers
+        for stored in [json.loads(path.read_text(encoding="utf-8"))["results"]]
+        if stored["protocol"]["checksum"] == data.checksum
+        for row in stored["rows"]
+        if row["bits"] == bits and row["method"] in methods
+    }
+    if ledgers and not found:
+        raise SystemExit(f"none of the ledgers has {data.name} (split {data.checksum[:12]}) at {bits} bits")
+    return found
+
+
+def measured(hasher: Any, data: Protocol, labelled: bool) -> dict[str, float]:
+    """mAP of the queries by labels; and without labels, the share of their nearest neighbours that is kept."""
+    found = {"mAP": round(evaluate(hasher, data, batch_size=4096).mAP, 5)}
+    if not labelled:
+        features: Any = data.pool.images.rows(slice(None))
+        codes = hasher.encode(features)
+        kept = neighbours_kept(codes[data.query], codes[data.database], features[data.query], features[data.database])
+        found["kept"] = round(kept, 5)
+    return found
 
 
 def verdict(data: Protocol, means: dict[str, list[float]]) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def test_without_labels_the_neighbours_decide(toy):
     chosen = auto(data, bits=8, trials=6, device="cpu")
     assert method_class(chosen.method).card.labels == "none"
     assert {trial.method for trial in chosen.trials} <= {n for n, c in METHODS.items() if c.card.labels == "none"}
-    first = {trial.method: trial.score for trial in chosen.trials if trial.stage == "methods" and trial.score}
+    first = {trial.method: trial.score for trial in chosen.trials if trial.stage == "short" and trial.score}
     assert len(set(first.values())) > 1 and chosen.hasher.config.frozen
 
 

@@ -11,7 +11,7 @@ from tests.training.helpers import Killed
 from bitseek.errors import BitseekError, RunError
 from bitseek.methods import METHODS, make_recipe
 from bitseek.training._journal import Journal, Trial
-from bitseek.training._search import FOLDS, LEADERS, STAGES, SURVIVORS, Budget, Search, variants
+from bitseek.training._search import CONTENDERS, FOLDS, LEADERS, STAGES, SURVIVORS, Budget, Search, short, variants
 
 NAMES = ["dpn", "hashnet", "orthohash", "csq", "ce", "dsh", "itq"]
 
@@ -35,12 +35,26 @@ def search(scores, budget, journal=None, tried=None):
     return found.run(NAMES), found.trials
 
 
-def slow(scores):
+def slow(scores, contenders=CONTENDERS):
     """The winner, by sorting lists of everything."""
-    table = [(scores(name, {}, 0), name, {}) for name in NAMES]
-    order = sorted(range(len(table)), key=lambda i: (-table[i][0], i))
-    for i in order[:LEADERS]:
-        table += [(scores(*variant, 0), *variant) for variant in variants(table[i][1])]
+    table = []
+
+    def add(method, recipe):
+        if all((method, recipe) != row[1:] for row in table):
+            table.append((scores(method, recipe, 0), method, recipe))
+
+    def best_of_each():
+        order = sorted(table, key=lambda row: (-row[0], table.index(row)))
+        return [row for place, row in enumerate(order) if row[1] not in [above[1] for above in order[:place]]]
+
+    for name in NAMES:
+        add(name, {} if name == "itq" else {"epochs": 10})
+    for _, name, _ in best_of_each()[:contenders]:
+        add(name, {})
+    for count in LEADERS:
+        lists = [list(variants(name, recipe)) for _, name, recipe in best_of_each()[:count]]
+        for setting in [each[place] for place in range(20) for each in lists if place < len(each)]:
+            add(*setting)
     sums = [(score, i) for i, (score, _, _) in enumerate(table)]
     for fold, survivors in enumerate(SURVIVORS, start=1):
         sums = sorted(sums, key=lambda pair: (-pair[0], pair[1]))[:survivors]
@@ -49,9 +63,10 @@ def slow(scores):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_winner_is_that_of_a_slow_search(seed):
+def test_the_winner_is_that_of_a_slow_search(seed, monkeypatch):
+    monkeypatch.setattr("bitseek.training._search.CONTENDERS", 4)  # fewer than there are names
     winner, trials = search(Scores(seed), Budget(trials=10_000))
-    assert winner == slow(Scores(seed))
+    assert winner == slow(Scores(seed), 4)
     assert {trial.fold for trial in trials} == set(range(FOLDS)) and {trial.stage for trial in trials} == set(STAGES)
     assert len({(t.method, str(t.recipe), t.fold) for t in trials}) == len(trials)
 
@@ -70,15 +85,17 @@ def test_no_more_is_tried_than_may_be(seed, trials):
 
 
 def test_time_is_a_budget_too():
-    """By the seconds that a journal has: after 30 of 60 s no further method is tried, after 48 s no recipe."""
+    """By the seconds of the journal: of 60 s, after 18 no other method, after 27 none in full, after 48 no recipe."""
     journal = Journal(None, {})
-    for name, seconds in (("dpn", 20.0), ("hashnet", 11.0)):
-        journal.add(Trial("methods", name, {}, 0, 0.5, seconds))
-    (first, *_) = variants("dpn")
-    journal.add(Trial("recipes", *first, 0, 0.4, 18.0))
+    for name, score, seconds in (("dpn", 0.5, 12.0), ("hashnet", 0.4, 7.0)):
+        journal.add(Trial("short", name, {"epochs": 10}, 0, score, seconds))
+    journal.add(Trial("methods", "dpn", {}, 0, 0.3, 9.0))
+    first = next(variants("dpn", {"epochs": 10}))
+    journal.add(Trial("recipes", *first, 0, 0.2, 21.0))
     winner, trials = search(Scores(0), Budget(minutes=1.0), journal)
-    assert [t.stage for t in trials[:3]] == ["methods", "methods", "recipes"]
-    assert {t.stage for t in trials[3:]} == {"again"} and winner in [("dpn", {}), ("hashnet", {}), first]
+    assert [t.stage for t in trials[:4]] == ["short", "short", "methods", "recipes"]
+    tried = [("dpn", {"epochs": 10}), ("hashnet", {"epochs": 10}), ("dpn", {}), first]
+    assert {t.stage for t in trials[4:]} == {"again"} and winner in tried
 
 
 def test_what_cannot_be_trained_is_told_and_left_out():
@@ -144,11 +161,25 @@ def test_a_search_needs_a_budget(budget):
 @pytest.mark.parametrize("name", METHODS)
 def test_variants_change_one_value_that_the_method_has(name):
     cls = METHODS[name]
-    base = make_recipe(cls, {}, frozen=True)
-    found = list(variants(name))
-    assert bool(found) == cls.by_gradient
-    for _, recipe in found:
-        ((key, value),) = recipe.items()
-        changed = make_recipe(cls, recipe, frozen=True)
-        assert getattr(changed, key) == value != getattr(base, key)
-        assert changed.model_dump() == base.model_dump() | {key: value}
+    for start in {}, {"epochs": 15}:
+        base = make_recipe(cls, start, frozen=True)
+        found = list(variants(name, start))
+        assert bool(found) == cls.by_gradient and len({each.key for each in found}) == len(found)
+        for _, recipe in found:
+            changed = make_recipe(cls, recipe, frozen=True).model_dump()
+            ((key, value),) = set(changed.items()) - set(base.model_dump().items())
+            assert key in ("epochs", "lr", "codebook") and value != getattr(base, key)
+
+
+def test_a_change_back_to_the_default_is_no_change():
+    """Half of twice the epochs is the setting that was tried first, under the same name."""
+    assert ("dpn", {}) in list(variants("dpn", {"epochs": 60}))
+    assert ("dpn", {"lr": 3e-3}) in list(variants("dpn", {"epochs": 60, "lr": 3e-3}))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_first_training_of_a_method_is_short(name):
+    cls = METHODS[name]
+    full, found = (make_recipe(cls, recipe, frozen=True) for recipe in ({}, short(name)))
+    assert found.epochs == (full.epochs // 3 if cls.by_gradient else full.epochs)
+    assert found.model_dump() | {"epochs": 0} == full.model_dump() | {"epochs": 0}

@@ -15,6 +15,8 @@ from bitseek.training._train import train
 
 PARTS = 5
 """Into how many parts the items are cut; a fold holds one of them out."""
+DEPTH = 0.25
+"""Share of what is searched that is taken for the true neighbours of an item where nothing has a label."""
 LEAST = 4 * PARTS
 """With fewer items, one part says nothing."""
 
@@ -27,7 +29,8 @@ class Bench:
     each without itself, since most codes of the database are then of items that the head has not seen. Where classes
     are so small that this leaves most of them without anything to find, it is the trained items too.
 
-    Without labels the measure is `neighbours_kept` of the held-out items among the others.
+    Without labels the measure is `neighbours_kept` of the held-out items among the others, of the nearest quarter of
+    them: fewer say little of the classes that codes will be searched for (docs/auto.md).
 
     Args:
         data: whose training items these are; of its queries and the rest of its database only the numbers are used.
@@ -90,6 +93,7 @@ class Bench:
         codes = hasher.encode(self.features)
         queries, database = codes[fold.query], codes[fold.database]
         if not self.labelled:
-            return neighbours_kept(queries, database, self.features[fold.query], self.features[fold.database])
+            k = max(1, round(DEPTH * len(fold.database)))
+            return neighbours_kept(queries, database, self.features[fold.query], self.features[fold.database], k)
         relevance = fold.relevance(fold.query, fold.database)
         return float(retrieval(queries, database, relevance, k=fold.k, denominator=fold.denominator).mAP)

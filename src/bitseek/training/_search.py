@@ -2,8 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,12 +15,16 @@ from bitseek.errors import BitseekError
 from bitseek.methods import make_recipe, method_class
 from bitseek.training._journal import Journal, Trial
 
-LEADERS = 5
-"""How many of the methods have variants of their recipes tried."""
+SHORT = 3
+"""The first training of a method has this part of the epochs that its heads have by default."""
+CONTENDERS = 12
+"""How many of the methods are trained with all of them."""
+LEADERS = (5, 3)
+"""How many of the methods have variants of their best recipes tried, in the first round and in the second."""
 SURVIVORS = (8, 6, 4, 3)
 """How many settings are measured again, on the second fold, the third and so on."""
 FOLDS = 1 + len(SURVIVORS)
-STAGES = {"methods": 0.5, "recipes": 0.8, "again": 1.0}
+STAGES = {"short": 0.3, "methods": 0.45, "recipes": 0.8, "again": 1.0}
 """The stages of a search, each with the share of the budget by whose use it ends, whatever is left to try in it."""
 
 
@@ -69,11 +75,13 @@ Measure = Callable[[str, dict[str, Any], int], float]
 
 
 class Search:
-    """Successive halving over heads: many settings on one fold of the items, the best of them on more.
+    """Successive halving over heads: many settings in few epochs on one fold of the items, the best of them on more.
 
-    1. `methods`: each method with the recipe that its heads have by default.
-    2. `recipes`: variants of the recipes of the `LEADERS` best, one value changed at a time.
-    3. `again`: of all these settings the best `SURVIVORS` on the second fold, of those some on the third, and so on.
+    1. `short`: each method with a third of the epochs that its heads have by default.
+    2. `methods`: the best `CONTENDERS` of them with all epochs.
+    3. `recipes`: variants of the best recipe of each of the `LEADERS` best methods, one value changed at a time; then
+       variants of what is the best now.
+    4. `again`: of all these settings the best `SURVIVORS` on the second fold, of those some on the third, and so on.
 
     The setting with the highest mean over all folds wins. What decides is nothing but the scores, the order of the
     methods, and the seconds that the journal has: so a search that goes on from its journal ends as if it had not
@@ -99,12 +107,14 @@ class Search:
             BitseekError: none of the methods can be trained.
         """
         whole = 1
-        self.stage("methods", (Setting(method, {}) for method in methods), 0)
+        self.stage("short", (Setting(method, short(method)) for method in methods), 0)
         if not self.best(1):
             raise BitseekError(f"no method could be trained: {self.trials[0].reason}")
-        self.stage(
-            "recipes", [variant for setting in self.best(1)[:LEADERS] for variant in variants(setting.method)], 0
-        )
+        self.stage("methods", [Setting(setting.method, {}) for setting in self.leaders(CONTENDERS)], 0)
+        for count in LEADERS:
+            tried = [variants(*setting) for setting in self.leaders(count)]
+            in_turn = [each for row in zip_longest(*tried) for each in row if each is not None]
+            self.stage("recipes", in_turn, 0)
         for fold, survivors in enumerate(SURVIVORS, start=1):
             if not self.stage("again", self.best(fold)[:survivors], fold):
                 break
@@ -113,9 +123,13 @@ class Search:
 
     def stage(self, name: str, settings: Iterable[Setting], fold: int) -> bool:
         """Measure settings on a fold until the stage ends; whether all of them were measured."""
+        measured = {(Setting(trial.method, trial.recipe).key, trial.fold) for trial in self.trials}
         for setting in settings:
+            if (setting.key, fold) in measured:
+                continue
             if self.budget.used(self.trials) >= STAGES[name]:
                 return False
+            measured.add((setting.key, fold))
             self.trials.append(self.journal.find(*setting, fold) or self.attempt(name, setting, fold))
         return True
 
@@ -134,6 +148,13 @@ class Search:
             self.tried(trial)
         return trial
 
+    def leaders(self, count: int) -> list[Setting]:
+        """The best setting of each of so many methods on the first fold, the best method first."""
+        own: dict[str, Setting] = {}
+        for setting in self.best(1):
+            own.setdefault(setting.method, setting)
+        return list(own.values())[:count]
+
     def best(self, folds: int) -> list[Setting]:
         """The settings with a score on each of the first so many folds, by its mean; of equal ones the first tried."""
         scores: dict[str, dict[int, float]] = {}
@@ -151,19 +172,37 @@ class Search:
         return [settings[key] for key in sorted(means, key=lambda key: -means[key])]
 
 
-def variants(method: str) -> Iterator[Setting]:
-    """A method with one value of its head's recipe changed; nothing for one that is fitted in one go.
+def short(method: str) -> dict[str, Any]:
+    """The recipe of the first training of a method: fewer epochs, in which the rate falls as it does in all of them."""
+    cls = method_class(method)
+    epochs = make_recipe(cls, {}, frozen=True).epochs
+    return {"epochs": max(1, epochs // SHORT)} if cls.by_gradient and epochs > 1 else {}
 
-    The rate is about 3 times higher or lower, the epochs are twice or half as many, or the codebook is another one.
+
+def variants(method: str, recipe: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Setting]:
+    """A method with one value of a recipe changed; nothing for one that is fitted in one go.
+
+    The epochs are twice or half as many, the rate is about 3 times higher or lower, or the codebook is another one.
+
+    Args:
+        method: its name.
+        recipe: what differs from the recipe that its heads have by default.
     """
     cls = method_class(method)
     if not cls.by_gradient:
         return
-    recipe: Any = make_recipe(cls, {}, frozen=True)
-    for factor in (3, 0.3):
-        yield Setting(method, {"lr": float(f"{factor * recipe.lr:.4g}")})
-    for epochs in (2 * recipe.epochs, max(1, recipe.epochs // 2)):
-        yield Setting(method, {"epochs": epochs})
-    for name in CODEBOOKS if hasattr(recipe, "codebook") else ():
-        if name != recipe.codebook:
-            yield Setting(method, {"codebook": name})
+    default: Any = make_recipe(cls, {}, frozen=True)
+    now: Any = make_recipe(cls, recipe, frozen=True)
+    changes: list[tuple[str, Any]] = [("epochs", 2 * now.epochs), ("lr", rounded(3 * now.lr))]
+    changes += [("epochs", max(1, now.epochs // 2)), ("lr", rounded(0.3 * now.lr))]
+    if hasattr(now, "codebook"):
+        changes += [("codebook", name) for name in CODEBOOKS]
+    for name, value in changes:
+        if value != getattr(now, name):
+            changed = {**recipe, name: value}
+            yield Setting(method, {key: each for key, each in changed.items() if each != getattr(default, key)})
+
+
+def rounded(rate: float) -> float:
+    """To four digits, so that a rate reads well."""
+    return float(f"{rate:.4g}")
