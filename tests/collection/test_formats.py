@@ -149,7 +149,15 @@ def test_a_damaged_or_earlier_faiss_export_is_replaced(tmp_path):
             read(file)
         write()
         assert file.read_bytes() == content
-    for foreign in (content[:end], content[:end] + b"x", content[: end - 3], content[:30], b"bitseek", b""):
+    for foreign in (
+        content[:end],
+        content[:end] + b"x",
+        content[: end - 3],
+        content[:30],
+        b"bitseek",
+        b"",
+        b"of bitseek\n",
+    ):
         file.write_bytes(foreign)
         with pytest.raises(BitseekError, match=r"is not an export of bitseek to \.faiss; move it away"):
             write()

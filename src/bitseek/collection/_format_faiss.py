@@ -22,6 +22,8 @@ from bitseek.codes import Codes, find_codes, write_codes
 from bitseek.collection._batch import ROWS, Batch, Source
 from bitseek.errors import ShapeError
 
+_START = b"IBMp"
+"""Of codes with ids, as faiss names them."""
 _MARK = b"bitseek\n"
 _END = struct.Struct(f"<II{len(_MARK)}s")
 _BEGIN = b'{"bits": '
@@ -35,8 +37,10 @@ def is_ours(path: Path) -> bool:
         ShapeError: it is no such file.
     """
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - len(_MARK)))
-        if file.read() == _MARK:
+        start = file.read(len(_START))
+        file.seek(max(0, path.stat().st_size - _LONGEST))
+        last = file.read()
+        if last.endswith(_MARK) and (start == _START or _BEGIN in last):  # the mark alone may end a text, too
             return True
         file.seek(0)
         file.seek(find_codes(file).end)

@@ -24,8 +24,9 @@ _TRIAL_QUERIES = 32
 _FEWEST_TRIALS, _MOST_TRIALS = 3, 16
 _CLEAR = 2.0
 
-_AGAIN_AFTER = 256
-"""Calls until both plans are tried out again, if they are about as quick."""
+_AGAIN_AFTER = 1024
+"""Calls until both plans are tried out again, if they are about as quick. A trial is six runs, and each side finds the
+processor's caches full of what the other one read."""
 
 
 def as_plan(given: Any, on_device: bool) -> Plan:

@@ -64,9 +64,14 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         if threads not in _pools:
             pool = ThreadPoolExecutor(threads, "network", initializer=_be_alone)
             together = threading.Barrier(threads + 1)
-            for _ in range(threads):
-                pool.submit(together.wait)
-            together.wait()
+            try:
+                for _ in range(threads):
+                    pool.submit(together.wait)
+                together.wait()
+            except RuntimeError:  # no more threads may be started
+                together.abort()
+                pool.shutdown()
+                raise
             torch.set_num_threads(threads)  # which was set to 1 for all threads that begin from now on, too
             _pools[threads] = pool
         return _pools[threads]

@@ -8,10 +8,10 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt64
+from jaxtyping import Float32, UInt64
 from torch import Tensor, nn
 
-from bitseek._checks import whole_number
+from bitseek._checks import as_ids, whole_number
 from bitseek._files import FilePath, user_path
 from bitseek.codes import Codes, prefix_fingerprint, trained_length
 from bitseek.errors import BitseekError, RunError, ShapeError
@@ -203,7 +203,7 @@ class Hasher(nn.Module, ImageEncoder, OnTheHub):
     def adapted(
         self,
         images: Any,
-        indices: Int64[np.ndarray, " m"] | None = None,
+        indices: Any = None,
         *,
         batch_size: int = BATCH,
         threads: int | None = None,
@@ -217,7 +217,7 @@ class Hasher(nn.Module, ImageEncoder, OnTheHub):
 
         Args:
             images: as for `encode`.
-            indices: which of them; all by default.
+            indices: which of them, (m,) whole numbers; all by default.
             batch_size: how many go through the network at once.
             threads: how many decode; by default one a processor, 8 at most.
             unreadable: gets the message of each image that cannot be decoded, by its place; such images are then left
@@ -225,12 +225,13 @@ class Hasher(nn.Module, ImageEncoder, OnTheHub):
 
         Raises:
             ImageError: an image cannot be decoded; the message names it.
-            BitseekError: the head does not end in batch norm, fewer than two images, or images that it does not take.
+            BitseekError: the head does not end in batch norm, fewer than two images, images that it does not take, or
+                indices of none.
         """
         adapted = copy.deepcopy(self)
         adapted.report = None  # it is of the hasher as it was trained
         given, failed = as_images(images), dict[int, str]()
-        wanted = np.arange(len(given)) if indices is None else indices
+        wanted = np.arange(len(given)) if indices is None else as_ids(indices, len(given))
         read = batches_for(
             adapted, given, of_rank(given, wanted), batch_size=batch_size, threads=threads, unreadable=failed
         )
