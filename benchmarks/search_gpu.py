@@ -3,6 +3,15 @@
     python benchmarks/search_gpu.py                     # 100M codes of 64 bits, 1,000 queries, k = 10
     python benchmarks/search_gpu.py --device cpu --items 200000 --queries 40 --rounds 1 --name search_gpu_toy
 
+All figures of a GPU, from a checkout, with torch for CUDA and Triton installed, in some minutes:
+
+    export PYTHONPATH=src && python -m pytest tests/device/test_triton.py && python benchmarks/search_gpu.py
+    python benchmarks/training_loop.py --device cuda --backbone resnet50 --size 224 --bf16 --name training_loop_gpu
+    python benchmarks/training_loop.py --device cuda --backbone resnet50 --size 224 --name training_loop_gpu_fp32
+
+The first line of the output must say `kernels of Triton`; the log says why, if it does not. What is measured where
+products become quicker (`measured_products_from`) then goes into `bitseek.device._distances.PRODUCTS_FROM`.
+
 In one process, in turns: the index on the device and the embedded index (scan, all cores) on the same codes; their ids
 and distances must be equal. What the device can do at most is measured too: bytes a second of copying a tensor to
 another one, read and written, and operations a second of a bare product of 8-bit matrices. Then
