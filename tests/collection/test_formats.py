@@ -156,7 +156,7 @@ def test_a_damaged_or_earlier_faiss_export_is_replaced(tmp_path):
         content[:30],
         b"bitseek",
         b"",
-        b"of bitseek\n",
+        b'{"bits": 64} of bitseek\n',
     ):
         file.write_bytes(foreign)
         with pytest.raises(BitseekError, match=r"is not an export of bitseek to \.faiss; move it away"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bitseek.models import among_threads
+from bitseek.models import _among_threads, among_threads
 
 
 @pytest.fixture
@@ -67,3 +67,25 @@ def test_a_forked_child_starts_threads_of_its_own(three_threads):
     if not child:
         os._exit(0 if len(among_threads(lambda part: torch.zeros(len(part), 1), np.zeros((64, 1)))) == 64 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_where_no_thread_can_be_started_the_caller_runs_it(three_threads, monkeypatch):
+    monkeypatch.setattr(_among_threads, "_pools", {})
+    start, started = threading.Thread.start, []
+
+    def only_one(thread):
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", only_one)
+        batch = np.arange(64.0)[:, None]
+        np.testing.assert_array_equal(among_threads(torch.from_numpy, batch).numpy(), batch)
+    started[0].join(60)
+    told = []
+    later = threading.Thread(target=lambda: told.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert told == [3] and not started[0].is_alive()

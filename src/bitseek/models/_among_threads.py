@@ -45,7 +45,12 @@ def among_threads(network: Callable[[np.ndarray], Tensor], batch: np.ndarray) ->
     parts = min(threads, len(batch) // LEAST)
     if parts < 2:
         return network(batch)
-    return torch.cat(list(_pool(threads).map(network, np.array_split(batch, parts))))
+    try:
+        pool = _pool(threads)
+        shares = [pool.submit(network, part) for part in np.array_split(batch, parts)]
+    except RuntimeError:  # no further thread may be started, or the interpreter is about to end
+        return network(batch)
+    return torch.cat([share.result() for share in shares])
 
 
 def _be_alone() -> None:
@@ -59,7 +64,11 @@ _starting = threading.Lock()
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that have no helpers in torch, for the whole process; started when first needed."""
+    """Threads that have no helpers in torch, for the whole process; started when first needed.
+
+    Raises:
+        RuntimeError: they cannot be started.
+    """
     with _starting:
         if threads not in _pools:
             pool = ThreadPoolExecutor(threads, "network", initializer=_be_alone)
@@ -68,11 +77,12 @@ def _pool(threads: int) -> ThreadPoolExecutor:
                 for _ in range(threads):
                     pool.submit(together.wait)
                 together.wait()
-            except RuntimeError:  # no more threads may be started
+            except RuntimeError:
                 together.abort()
                 pool.shutdown()
                 raise
-            torch.set_num_threads(threads)  # which was set to 1 for all threads that begin from now on, too
+            finally:
+                torch.set_num_threads(threads)  # which was set to 1 for all threads that begin from now on, too
             _pools[threads] = pool
         return _pools[threads]
 

@@ -77,7 +77,7 @@ Measure = Callable[[str, dict[str, Any], int], float]
 class Search:
     """Successive halving over heads: many settings in few epochs on one fold of the items, the best of them on more.
 
-    1. `short`: each method with a third of the epochs that its heads have by default.
+    1. `short`: each method with a third of the epochs that its heads have by default, for nothing but the next stage.
     2. `methods`: the best `CONTENDERS` of them with all epochs.
     3. `recipes`: variants of the best recipe of each of the `LEADERS` best methods, one value changed at a time; then
        variants of what is the best now.
@@ -106,29 +106,35 @@ class Search:
         Raises:
             BitseekError: none of the methods can be trained.
         """
-        whole = 1
         self.stage("short", (Setting(method, short(method)) for method in methods), 0)
-        if not self.best(1):
+        contenders = [Setting(setting.method, {}) for setting in self.ranked(self.trials, 1)[:CONTENDERS]]
+        if not contenders:
             raise BitseekError(f"no method could be trained: {self.trials[0].reason}")
-        self.stage("methods", [Setting(setting.method, {}) for setting in self.leaders(CONTENDERS)], 0)
+        self.stage("methods", contenders, 0)
         for count in LEADERS:
             tried = [variants(*setting) for setting in self.leaders(count)]
             in_turn = [each for row in zip_longest(*tried) for each in row if each is not None]
             self.stage("recipes", in_turn, 0)
+        whole = 1
         for fold, survivors in enumerate(SURVIVORS, start=1):
             if not self.stage("again", self.best(fold)[:survivors], fold):
                 break
             whole = fold + 1
-        return (self.best(whole) or self.best(1))[0]
+        return (self.best(whole) or self.best(1) or contenders)[0]
 
     def stage(self, name: str, settings: Iterable[Setting], fold: int) -> bool:
-        """Measure settings on a fold until the stage ends; whether all of them were measured."""
+        """Measure settings on a fold until the stage ends; whether all of them were measured.
+
+        A stage in which nothing was measured yet ends with the budget, so that each has its turn in a small one.
+        """
         measured = {(Setting(trial.method, trial.recipe).key, trial.fold) for trial in self.trials}
+        has_begun = any(trial.stage == name for trial in self.trials)
         for setting in settings:
             if (setting.key, fold) in measured:
                 continue
-            if self.budget.used(self.trials) >= STAGES[name]:
+            if self.budget.used(self.trials) >= (STAGES[name] if has_begun else 1):
                 return False
+            has_begun = True
             measured.add((setting.key, fold))
             self.trials.append(self.journal.find(*setting, fold) or self.attempt(name, setting, fold))
         return True
@@ -156,10 +162,16 @@ class Search:
         return list(own.values())[:count]
 
     def best(self, folds: int) -> list[Setting]:
-        """The settings with a score on each of the first so many folds, by its mean; of equal ones the first tried."""
+        """The settings with a score on each of the first so many folds, the best first, without trainings cut short."""
+        whole = [trial for trial in self.trials if not trial.recipe or trial.recipe != short(trial.method)]
+        return self.ranked(whole, folds)
+
+    @staticmethod
+    def ranked(trials: Iterable[Trial], folds: int) -> list[Setting]:
+        """The settings that have a score on each of the first so many folds, by its mean; of equal ones the first."""
         scores: dict[str, dict[int, float]] = {}
         settings = {}
-        for trial in self.trials:
+        for trial in trials:
             setting = Setting(trial.method, trial.recipe)
             settings[setting.key] = setting
             if trial.score is not None:
