@@ -127,6 +127,7 @@ _console.LINE_EVERY = 0  # seconds: the first step is told, not that after half 
 main(["train", "dsh", "digits", "--epochs", "500", "--bits", "8", "--size", "8", "--out", {str(tmp_path / "run")!r}])
 """
     process = subprocess.Popen([warm.python(), "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline().startswith("digits: 1200 to train on")
     assert "epoch" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=300)

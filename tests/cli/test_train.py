@@ -76,7 +76,7 @@ def test_without_a_method_the_best_one_is_searched(bitseek, tmp_path, monkeypatc
     run = tmp_path / "runs" / "digits-auto-8-s0"
     assert status == 0 and value["run"] == str(run.relative_to(tmp_path)) and 0 < value["mAP"] <= 1
     lines = err.splitlines()
-    assert sum(line.startswith(("methods: ", "recipes: ", "again: ")) for line in lines) == 3
+    assert sum(line.startswith(("short: ", "methods: ", "recipes: ", "again: ")) for line in lines) == 3
     assert any(line.startswith(value["method"]) and line.endswith("is chosen, of 3 trials") for line in lines)
     tried = json.loads((run / "auto.json").read_text())
     assert tried["chosen"]["method"] == value["method"] == json.loads((run / "config.json").read_text())["method"]
