@@ -37,22 +37,17 @@ def is_ours(path: Path) -> bool:
         ShapeError: it is no such file.
     """
     with path.open("rb") as file:
-        start = file.read(len(_START))
-        file.seek(max(0, path.stat().st_size - _LONGEST))
-        last = file.read()
-        if last.endswith(_MARK) and (start == _START or any(line.startswith(_BEGIN) for line in _lines(last))):
-            return True  # the mark alone may end a text, too
+        start, size = file.read(len(_START)), path.stat().st_size
+        file.seek(max(0, size - _END.size))
+        end = file.read()
+        if end.endswith(_MARK):  # which alone may end a text, too
+            line = size - _END.size - _END.unpack(end.rjust(_END.size, b"\0"))[1]
+            file.seek(max(0, line))
+            if start == _START or (line > 0 and file.read(len(_BEGIN)) == _BEGIN):
+                return True
         file.seek(0)
         file.seek(find_codes(file).end)
         return file.read(len(_BEGIN)) == _BEGIN
-
-
-def _lines(last: bytes) -> Iterator[bytes]:
-    """What begins where the line should, by its length before the mark, as it stands there now and in earlier forms."""
-    for end, form in ((_END.size, "<I"), (len(_MARK) + 8, "<Q")):
-        width = struct.calcsize(form)
-        length = int(struct.unpack(form, last[-len(_MARK) - width : -len(_MARK)].rjust(width, b"\0"))[0])
-        yield last[-end - length :] if end + length <= len(last) else b""
 
 
 def write(path: Path, batches: Iterable[Batch], bits: int, fingerprint: str) -> None:
