@@ -31,6 +31,7 @@ class Clusters:
 
     def __init__(self) -> None:
         self.built: Built | None = None
+        self._not_due: tuple[Database | None, Built | None] = (None, None)
         self._building: threading.Thread | None = None
         self._failed: Exception | None = None
         self._lock = threading.Lock()
@@ -72,7 +73,11 @@ class Clusters:
 
     def build_if_due(self, database: Database) -> None:
         """Begin to build in the background, if the index is large and its clusters are none, or cover too little."""
-        if self._building is None and self._failed is None and self.are_due(database):
+        if database is self._not_due[0] and self.built is self._not_due[1]:
+            return
+        if not self.are_due(database):
+            self._not_due = (database, self.built)
+        elif self._building is None and self._failed is None:
             self.build(database, 1, wait=False)
 
     def are_due(self, database: Database) -> bool:

@@ -51,22 +51,22 @@ class Database:
         """Id of the first row of each block, and of the tail."""
         return np.cumsum([0, *map(len, self.blocks)])
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of rows, removed ones included."""
         return int(self.starts[-1]) + len(self.tail)
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Words in a code."""
         return int(self.tail.shape[1])
 
-    @property
+    @cached_property
     def words(self) -> int:
         """Number of words in all rows, which a scan reads."""
         return self.size * self.width
 
-    @property
+    @cached_property
     def alive(self) -> int:
         """Number of items that can be found."""
         return self.size - self.removed

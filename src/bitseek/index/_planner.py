@@ -157,11 +157,21 @@ class _Trials:
         self.calls_left = _AGAIN_AFTER * max(ratio, 1 / max(ratio, 1e-12))
 
 
+Kind = tuple[Verb, int, bool]
+"""Searches that take about the same time: the verb; of the k nearest, the bits that it takes to write k - 1, else the
+radius; and whether they come as a batch."""
+
+
+def _name(kind: Kind) -> str:
+    verb, limit, batch = kind
+    return f"{verb} {f'k<={1 << limit}' if verb == 'nearest' else f'radius {limit}'}, {'batch' if batch else 'few'}"
+
+
 class Planner:
-    """Remembers what was tried out, by kind of search."""
+    """Remembers what was tried out, by kind of search. Of a short search it must not take a noticeable part."""
 
     def __init__(self) -> None:
-        self._trials: dict[str, _Trials] = {}
+        self._trials: dict[Kind, _Trials] = {}
         self._lock = threading.Lock()
 
     def answer(
@@ -172,13 +182,12 @@ class Planner:
         Args:
             queries: (q, words).
             verb: what is searched.
-            number: k or radius; searches with about the same one take about the same time.
+            number: k or radius.
             run: answers queries by a plan.
         """
         batch = len(queries) >= _BATCH
-        limit = f"k<={1 << (number - 1).bit_length()}" if verb == "nearest" else f"radius {number}"
-        search = f"{verb} {limit}, {'batch' if batch else 'few'}"
-        used = self._choose(search, batch)
+        kind: Kind = (verb, (number - 1).bit_length() if verb == "nearest" else number, batch)
+        used = self._choose(kind)
         if used is not None:
             return [run(queries, used)]
         some = queries[:_TRIAL_QUERIES] if batch else queries
@@ -190,7 +199,7 @@ class Planner:
             found = run(some, plan)
             seconds[plan].append(time.perf_counter() - begin)
         scan, pruned = min(seconds["scan"]), min(seconds["pruned"])
-        self._tried(search, len(some), scan, pruned, found.looked_at)
+        self._tried(kind, len(some), scan, pruned, found.looked_at)
         rest = queries[len(some) :]
         return [found, run(rest, "pruned" if pruned < scan else "scan")] if len(rest) else [found]
 
@@ -198,24 +207,23 @@ class Planner:
         """All that was chosen."""
         with self._lock:
             return tuple(
-                Choice(search, tried.quicker, 1e3 * fmean(tried.scan), 1e3 * fmean(tried.pruned), tried.looked_at)
-                for search, tried in self._trials.items()
+                Choice(_name(kind), tried.quicker, 1e3 * fmean(tried.scan), 1e3 * fmean(tried.pruned), tried.looked_at)
+                for kind, tried in self._trials.items()
                 if tried.scan
             )
 
-    def _choose(self, search: str, batch: bool) -> Used | None:
+    def _choose(self, kind: Kind) -> Used | None:
         """The quicker plan for this kind of search; None if it should be tried out (again)."""
-        with self._lock:
-            trials = self._trials.setdefault(search, _Trials())
-            if not (trials.enough or (batch and trials.scan)):
-                return None
-            trials.calls_left -= 1
-            if trials.calls_left <= 0:
-                trials.calls_left = _AGAIN_AFTER  # one of several threads is enough
-                return None
+        trials = self._trials.get(kind)
+        if trials is None or not (trials.enough or (kind[2] and trials.scan)):
+            return None
+        trials.calls_left -= 1  # without the lock: of two threads at once one may not be counted, which does no harm
+        if trials.calls_left > 0:
             return trials.quicker
+        trials.calls_left = _AGAIN_AFTER  # one of several threads is enough
+        return None
 
-    def _tried(self, search: str, queries: int, scan: float, pruned: float, looked_at: float) -> None:
+    def _tried(self, kind: Kind, queries: int, scan: float, pruned: float, looked_at: float) -> None:
         """Write down the seconds that both plans took for the same queries."""
         with self._lock:
-            self._trials[search].add(scan / queries, pruned / queries, looked_at)
+            self._trials.setdefault(kind, _Trials()).add(scan / queries, pruned / queries, looked_at)
