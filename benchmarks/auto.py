@@ -31,8 +31,9 @@ from bitseek.methods import METHODS
 from bitseek.training import auto, train
 from bitseek.training._auto import fitting
 from bitseek.training._neighbours import neighbours_kept
-from frozen_ledger import load, read_lines
+from frozen_ledger import load
 from record import RESULTS, record
+from trials import read_lines
 
 
 def main() -> None:

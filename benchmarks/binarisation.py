@@ -28,8 +28,9 @@ from bitseek.methods import METHODS
 from bitseek.metrics import Relevance, retrieval, retrieval_by_scores
 from bitseek.runs import Encoded, encode
 from bitseek.training import train
-from frozen_ledger import COMMON, read_lines
+from frozen_ledger import COMMON
 from record import RESULTS, record
+from trials import read_lines
 
 BITS = (16, 32, 64)
 AT_ONCE = 50

@@ -20,7 +20,6 @@ Writes benchmarks/results/frozen_ledger_DATA.json for each data set, and docs/le
 """
 
 import argparse
-import hashlib
 import json
 import signal
 import time
@@ -40,8 +39,8 @@ from bitseek.evaluation import evaluate
 from bitseek.methods import HEAD_RECIPE, METHODS, make_recipe
 from bitseek.metrics import Relevance, retrieval
 from bitseek.training import train
-from paired import ranks
 from record import RESULTS, record
+from trials import Found, NotRunError, Trials, digest, figures, over_seeds
 
 TRIALS = RESULTS.parents[1] / "runs" / "frozen_ledger"
 BITS = (64, 32, 16)
@@ -110,10 +109,6 @@ class TookTooLong(BaseException):
     """A training has had all the processor time that it may have; it comes at any point, so nothing may catch it."""
 
 
-class NotRunError(Exception):
-    """A trial is asked for that is not in the cache of a ledger that runs none."""
-
-
 class Climb:
     """From the default recipe uphill.
 
@@ -145,25 +140,18 @@ class Climb:
                 return
 
 
-class Ledger:
-    """Trials on the features of one data set, each run once and kept.
+class Ledger(Trials):
+    """Trials on the features of one data set.
 
     Args:
         data: protocol whose images are features.
-        folder: of the trials: JSON lines, and a file of average precisions for each of them.
-        part: name of the process; it writes its own lines and reads those of all.
-        runs: whether a trial that is not there is run; else it is a `NotRunError`.
+        folder, part, runs: see `Trials`.
     """
 
     def __init__(self, data: Protocol, folder: Path, part: str = "1of1", *, runs: bool = True) -> None:
-        self.runs = runs
+        super().__init__(folder, data.name, part, runs=runs)
         self.data, self.inner = data, validation_protocol(data, VALIDATION)
         self.features = digest(np.ascontiguousarray(data.pool.images.rows(data.query)).tobytes())
-        self.folder, self.lines = folder, folder / f"{data.name}-{part}.jsonl"
-        (folder / "ap").mkdir(parents=True, exist_ok=True)
-        self.rows: dict[str, dict[str, Any]] = {}
-        for file in sorted(folder.glob(f"{data.name}-*.jsonl")):
-            self.rows |= {row["key"]: row for row in read_lines(file, mend=file == self.lines)}
 
     def key(self, method: str, change: dict[str, Any], bits: int, seed: int, choosing: bool) -> str:
         """Of all that decides what a trial gives, the whole recipe among it: another default is another trial."""
@@ -173,25 +161,10 @@ class Ledger:
 
     def trial(self, method: str, change: dict[str, Any], bits: int, seed: int, *, choosing: bool) -> dict[str, Any]:
         """Train and measure: on the validation split, or on the queries."""
+        data = self.inner if choosing else self.data
+        what = {"method": method, "bits": bits, "seed": seed, "choosing": choosing, "change": change}
         key = self.key(method, change, bits, seed, choosing)
-        if key not in self.rows:
-            if not self.runs:
-                raise NotRunError
-            found, precisions = run(method, change, self.inner if choosing else self.data, bits, seed)
-            if precisions is not None:
-                np.save(self.folder / "ap" / f"{key}.npy", precisions.astype(np.float32))
-            what = {"method": method, "bits": bits, "seed": seed, "choosing": choosing, "change": change}
-            self.rows[key] = {"key": key, **what, **found}
-            with self.lines.open("a") as file:
-                file.write(json.dumps(self.rows[key]) + "\n")
-            print(time.strftime("%H:%M:%S"), self.data.name, "val" if choosing else "test", method, bits, seed, change,
-                  found["mAP"], found.get("failed", ""), f"{found['seconds']} s", flush=True)  # fmt: skip
-        return self.rows[key]
-
-    def precisions(self, row: dict[str, Any]) -> np.ndarray:
-        """Average precision of each query in a trial, (Q,)."""
-        precisions: np.ndarray = np.load(self.folder / "ap" / f"{row['key']}.npy")
-        return precisions
+        return self.find(key, what, lambda: run(method, change, data, bits, seed))
 
     def promise(self, method: str) -> tuple[bool, float]:
         """Ascending from what shall be run first: whether it is slow by default, and how good it is then."""
@@ -225,9 +198,7 @@ class Ledger:
         return {"change": climb.best, "validation_mAP": climb.reached, "tried": tried}
 
 
-def run(
-    method: str, change: dict[str, Any], data: Protocol, bits: int, seed: int
-) -> tuple[dict[str, Any], np.ndarray | None]:
+def run(method: str, change: dict[str, Any], data: Protocol, bits: int, seed: int) -> Found:
     """One training and its evaluation: what is told of it, and the average precision of each query.
 
     A training that is refused, or has had `LIMIT` seconds, has mAP 0 and the reason.
@@ -241,10 +212,8 @@ def run(
     trained = time.process_time()
     report = evaluate(hasher, data, batch_size=4096)
     assert report.main is not None
-    diagnostics = {name: value if value is None else round(value, 4) for name, value in report.diagnostics.items()}
     found = {
-        "mAP": round(report.mAP, 5),
-        "diagnostics": diagnostics,
+        **figures(report),
         "seconds": round(trained - started, 2),
         "seconds_evaluation": round(time.process_time() - trained, 2),
     }
@@ -265,21 +234,6 @@ def processor_seconds(most: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
-
-
-def read_lines(cache: Path, *, mend: bool = True) -> list[dict[str, Any]]:
-    """What a cache holds; a last line that was cut by a kill is dropped, and with `mend` taken out of the file."""
-    if not cache.is_file():
-        return []
-    whole, _, cut = cache.read_text().rpartition("\n")
-    if cut and mend:
-        cache.write_text(whole + "\n" if whole else "")
-    return [json.loads(line) for line in whole.splitlines()]
-
-
-def digest(content: bytes) -> str:
-    """24 hexadecimal digits of a sha256."""
-    return hashlib.sha256(content).hexdigest()[:24]
 
 
 def load(file: Path) -> Protocol:
@@ -398,27 +352,10 @@ def rows_of(ledger: Ledger, changes: dict[str, dict[str, Any]], bits: int) -> li
             found[method] = [ledger.rows[key] for key in keys]
     if not found:
         return []
-    precisions = [np.stack([ledger.precisions(trial) for trial in trials]) for trials in found.values()]
     return [
-        row(method, changes[method], bits, trials) | {"rank": list(interval)}
-        for (method, trials), interval in zip(found.items(), ranks(precisions), strict=True)
+        {"method": method, "bits": bits, "change": changes[method], **over_seeds(trials), "rank": places}
+        for (method, trials), places in zip(found.items(), ledger.ranks(list(found.values())), strict=True)
     ]
-
-
-def row(method: str, change: dict[str, Any], bits: int, trials: list[dict[str, Any]]) -> dict[str, Any]:
-    """One method with one recipe, over the seeds: mAP, its mean and spread, and the mean of the diagnostics."""
-    values = [trial["mAP"] for trial in trials]
-    names = [name for name, value in trials[0]["diagnostics"].items() if value is not None]
-    return {
-        "method": method,
-        "bits": bits,
-        "change": change,
-        "mAP": values,
-        "mean": round(float(np.mean(values)), 4),
-        "spread": round(float(np.max(values) - np.min(values)), 4),
-        "seconds": round(sum(trial["seconds"] for trial in trials) / len(trials), 2),
-        "diagnostics": {n: round(float(np.mean([trial["diagnostics"][n] for trial in trials])), 4) for n in names},
-    }
 
 
 def class_codes(data: Protocol) -> dict[str, float]:

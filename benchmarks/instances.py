@@ -37,9 +37,9 @@ from bitseek.metrics import retrieval_by_scores
 from bitseek.models import build_backbone
 from bitseek.runs import Hasher, encode_features
 from bitseek.training import train
-from frozen_ledger import read_lines
 from instance_views import make
 from record import record
+from trials import read_lines
 
 BACKBONE, SIZE = "mobilenetv2_100", 96
 BITS = (64, 128, 512)

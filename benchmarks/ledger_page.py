@@ -2,7 +2,7 @@
 
     python benchmarks/ledger_page.py
 
-What stands in docs/ledger.md above the first marker and below the last one is written by hand and stays.
+What stands in docs/ledger.md outside of markers is written by hand and stays.
 """
 
 import json
@@ -15,7 +15,6 @@ from bitseek.methods import HEAD_RECIPE, METHODS
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "ledger.md"
-BEGIN, END = "<!-- tables: begin; written by benchmarks/ledger_page.py -->", "<!-- tables: end -->"
 DATA = ("cifar10-1", "cifar100", "mnist")
 SETTINGS = RESULTS / "frozen_ledger_settings.json"
 """An earlier run on `cifar10-1`, of which the two tables of single settings are kept."""
@@ -37,11 +36,21 @@ def page() -> None:
     if SETTINGS.is_file():
         settings = json.loads(SETTINGS.read_text(encoding="utf-8"))
         lines += [*ablations(settings), *orthohash(settings["results"])]
-    text = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else f"# The frozen ledger\n\n{BEGIN}\n{END}\n"
-    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    PAGE.write_text(before + "\n".join([BEGIN, "", *lines, END]) + after, encoding="utf-8")
+    between("ledger_page.py", lines)
     for name, found in results.items():
         plot(found, plot_file(name))
+
+
+def between(script: str, lines: list[str]) -> None:
+    """Put lines into the page, where a script has its own between two markers.
+
+    Raises:
+        ValueError: the page has no such place.
+    """
+    begin, end = f"<!-- begin: written by benchmarks/{script} -->", f"<!-- end: benchmarks/{script} -->"
+    text = PAGE.read_text(encoding="utf-8")
+    first, last = text.index(begin) + len(begin), text.index(end)
+    PAGE.write_text(text[:first] + "\n\n" + "\n".join(lines) + "\n" + text[last:], encoding="utf-8")
 
 
 def plot_file(name: str) -> Path:

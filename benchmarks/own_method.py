@@ -32,8 +32,9 @@ from bitseek.methods._supervised import CodebookMethod, CodebookRecipe, class_me
 from bitseek.methods.shc import class_similarity, confusions
 from bitseek.models import LinearHead
 from bitseek.training import train
-from frozen_ledger import VALIDATION, load, read_lines, validation_protocol
+from frozen_ledger import VALIDATION, load, validation_protocol
 from record import RESULTS, record
+from trials import read_lines
 
 COMPOSED = "composed"
 BASES = ("jmlh", "shc", "hashnet", "dpn", "relahash")

@@ -1,0 +1,107 @@
+"""Trials of a ledger: each is run once and kept, with the average precision of each query."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bitseek.evaluation import Report
+from paired import ranks
+
+Found = tuple[dict[str, Any], np.ndarray | None]
+"""What is told of a trial, `mAP` and `seconds` among it; and the average precision of each query if it was measured."""
+
+
+class NotRunError(Exception):
+    """A trial is asked for that is not in the cache of a ledger that runs none."""
+
+
+class Trials:
+    """What was run, in a folder that several processes share.
+
+    Args:
+        folder: of JSON lines, and of a file of average precisions for each trial.
+        name: which trials these are.
+        part: name of the process; it writes its own lines and reads those of all.
+        runs: whether a trial that is not there is run; else it is a `NotRunError`.
+    """
+
+    def __init__(self, folder: Path, name: str, part: str = "1of1", *, runs: bool = True) -> None:
+        self.folder, self.name, self.runs = folder, name, runs
+        self.lines = folder / f"{name}-{part}.jsonl"
+        (folder / "ap").mkdir(parents=True, exist_ok=True)
+        self.rows: dict[str, dict[str, Any]] = {}
+        for file in sorted(folder.glob(f"{name}-*.jsonl")):
+            self.rows |= {row["key"]: row for row in read_lines(file, mend=file == self.lines)}
+
+    def find(self, key: str, what: Mapping[str, Any], run: Callable[[], Found]) -> dict[str, Any]:
+        """The trial of this key; run now if it was not before, and kept with what it is of."""
+        if key not in self.rows:
+            if not self.runs:
+                raise NotRunError
+            found, precisions = run()
+            if precisions is not None:
+                np.save(self.folder / "ap" / f"{key}.npy", precisions.astype(np.float32))
+            self.rows[key] = {"key": key, **what, **found}
+            with self.lines.open("a") as file:
+                file.write(json.dumps(self.rows[key]) + "\n")
+            print(
+                time.strftime("%H:%M:%S"),
+                self.name,
+                "val" if what["choosing"] else "test",
+                *(value for name, value in what.items() if name != "choosing"),
+                found["mAP"],
+                found.get("failed", ""),
+                f"{found['seconds']} s",
+                flush=True,
+            )
+        return self.rows[key]
+
+    def precisions(self, row: Mapping[str, Any]) -> np.ndarray:
+        """Average precision of each query in a trial, (Q,)."""
+        precisions: np.ndarray = np.load(self.folder / "ap" / f"{row['key']}.npy")
+        return precisions
+
+    def ranks(self, methods: Sequence[Sequence[dict[str, Any]]]) -> list[list[int]]:
+        """Of each of N methods, given by the trials of its seeds: the first and the last place that it can have."""
+        return [
+            list(places) for places in ranks([np.stack([self.precisions(row) for row in rows]) for rows in methods])
+        ]
+
+
+def figures(report: Report) -> dict[str, Any]:
+    """What is kept of a report, rounded."""
+    diagnostics = {name: value if value is None else round(value, 4) for name, value in report.diagnostics.items()}
+    return {"mAP": round(report.mAP, 5), "diagnostics": diagnostics}
+
+
+def over_seeds(trials: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One method with one recipe: mAP of each seed, its mean and spread, and the mean of the diagnostics."""
+    values = [trial["mAP"] for trial in trials]
+    names = [name for name, value in trials[0]["diagnostics"].items() if value is not None]
+    return {
+        "mAP": values,
+        "mean": round(float(np.mean(values)), 4),
+        "spread": round(float(np.max(values) - np.min(values)), 4),
+        "seconds": round(sum(trial["seconds"] for trial in trials) / len(trials), 2),
+        "diagnostics": {n: round(float(np.mean([trial["diagnostics"][n] for trial in trials])), 4) for n in names},
+    }
+
+
+def read_lines(cache: Path, *, mend: bool = True) -> list[dict[str, Any]]:
+    """What a cache holds; a last line that was cut by a kill is dropped, and with `mend` taken out of the file."""
+    if not cache.is_file():
+        return []
+    whole, _, cut = cache.read_text().rpartition("\n")
+    if cut and mend:
+        cache.write_text(whole + "\n" if whole else "")
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def digest(content: bytes) -> str:
+    """24 hexadecimal digits of a sha256."""
+    return hashlib.sha256(content).hexdigest()[:24]
