@@ -8,6 +8,9 @@
 `large` and `unchanged` use a random projection as encoder and time whole processes, with the start of Python.
 `indexing` takes run folders and ONNX files. Parts of the files alternate with the forward pass on ready squares, and
 the models take turns, so that all meet the machine in the same state; rates are compared with those of the first model.
+Beside the share of the bare rate stands what it would be if nothing but the images' own were added to the pass:
+reading, hashing, decoding, resizing and the thumbnail, by one thread with no other beside it, shared out among all
+processors.
 """
 
 import argparse
@@ -31,6 +34,10 @@ from tests.collection.projection import Projection
 
 from bitseek.codes import Codes
 from bitseek.collection import Collection
+from bitseek.collection._compare import Wanted
+from bitseek.collection._prepare import Claims, Preparer
+from bitseek.collection._roots import Root
+from bitseek.kernels.threads import thread_count
 from record import record
 
 FIRST = """
@@ -177,7 +184,7 @@ def _indexing(models: list[str], images: int, part: int, place: Path) -> dict[st
             each.go_on(folder)
     found: dict[str, object] = {"images": len(pool)}
     for model, each in zip(models, taken, strict=True):
-        indexing, bare = sum(each.indexing), sum(each.forward)
+        indexing, bare, own = sum(each.indexing), sum(each.forward), sum(each.preparing)
         unchanged = [_timed(UNCHANGED, each.folder)[0] for _ in range(3)]
         found[Path(model).name] = {
             "fingerprint": each.hasher.fingerprint,
@@ -185,6 +192,8 @@ def _indexing(models: list[str], images: int, part: int, place: Path) -> dict[st
             "bare_forward_images_per_second": round(len(pool) / bare, 1),
             "share_of_the_bare_rate": round(bare / indexing, 4),
             "share_median_over_parts": round(float(np.median(np.divide(each.forward, each.indexing))), 4),
+            "preparing_an_image_milliseconds_of_one_thread": round(1000 * own / len(pool), 3),
+            "share_if_nothing_but_preparing_were_added": round(bare / (bare + own / thread_count()), 4),
             "rate_over_that_of_the_first": round(sum(taken[0].indexing) / indexing, 3),
             "second_update_whole_process_seconds": [round(seconds, 3) for seconds in unchanged],
         }
@@ -200,6 +209,7 @@ class _Taken:
         self.images = len(squares)
         self.batches = [squares[i : i + 64] for i in range(0, len(squares), 64)]
         self.forward: list[float] = []
+        self.preparing: list[float] = []
         self.indexing: list[float] = []
         hasher.logits_of(self.batches[0])
         Collection.create(folder, hasher=hasher).close()
@@ -210,10 +220,21 @@ class _Taken:
         for batch in self.batches:
             self.hasher.logits_of(batch)
         self.forward.append((time.perf_counter() - began) * files / self.images)
+        self.preparing.append(self._prepare(photos) * files)
         with Collection.open(self.folder) as collection:
             began = time.perf_counter()
             assert collection.update(photos, hasher=self.hasher).added == files
             self.indexing.append(time.perf_counter() - began)
+
+    def _prepare(self, photos: Path) -> float:
+        """Seconds that the images themselves take, each."""
+        preparer = Preparer(lambda: self.hasher, Claims(lambda key: False), thumbnails=True, features=False)
+        root = Root(1, "folder", os.fsencode(photos), True)
+        names = sorted(path.name for path in photos.iterdir())[:1000]
+        files = [Wanted(root, os.fsencode(name), None, None, None, False) for name in names]
+        began = time.perf_counter()
+        assert all(preparer.prepared(file)[1] is not None for file in files)
+        return (time.perf_counter() - began) / len(files)
 
 
 def _pictures(items: int, folder: Path) -> Path:

@@ -333,6 +333,22 @@ def test_a_model_is_known_again_by_its_path(photos, bitseek, monkeypatch, tmp_pa
     assert "there is no file or folder model.onnx" in bitseek.refusal("open", photos, "--model", "model.onnx")
 
 
+def test_a_model_that_was_trained_anew_is_another(photos, bitseek, monkeypatch, tmp_path):
+    monkeypatch.setattr(_open, "_serve", lambda *given: None)
+    file = tmp_path / "model.onnx"
+    projections(file)
+    assert bitseek.run("open", photos, "--model", file).status == 0
+    assert bitseek.run("open", photos).err == ""
+    projections(file, seed=1)
+    sentence = bitseek.refusal("open", photos, "--model", file)
+    assert f"{file} was trained anew, and {photos / '.bitseek'} keeps the model" in sentence
+    assert "leave out --model" in sentence and "--collection DIR" in sentence
+    known = bitseek.run("open", photos)
+    assert known.status == 0 and f"{file} was trained anew" in known.err
+    file.write_bytes(b"damaged")
+    assert bitseek.run("open", photos) == bitseek.run("open", photos, "--model", file) == (0, "", "")
+
+
 def test_a_model_that_moved_is_known_again_by_its_fingerprint(
     photos, trained, exported, bitseek, monkeypatch, tmp_path
 ):

@@ -334,7 +334,7 @@ def test_codes_of_another_model_are_refused(made, photos):
                     act(hasher=other)
         with pytest.raises(BitseekError, match=r"a hasher is what bitseek\.load gives"):
             collection.update(hasher=lambda: 3)
-        with pytest.raises(CodeWidthError, match=r"70 bits .* the query has 64"):
+        with pytest.raises(CodeWidthError, match=r"collection \(model .*\) holds codes of 70 bits, got codes of 64"):
             collection.search(Codes.from_bits(np.zeros((1, 64), bool)))
         assert len(collection) == 20
 

@@ -12,6 +12,7 @@ from tests.collection.harness import codes_of, encoded, files
 
 from bitseek.collection import Collection
 from bitseek.data import load_protocol
+from bitseek.errors import RunError
 from bitseek.portable import OnnxHasher, export_onnx
 from bitseek.runs import Hasher
 from bitseek.training import train
@@ -56,6 +57,12 @@ def test_deleting_the_run_breaks_nothing(run, digits, tmp_path):
         (digits / "new.png").write_bytes((digits / "0" / "0.png").read_bytes() + b"\0")
         assert collection.update().added == 1
         assert collection.verify().findings == ()
+    shutil.rmtree(tmp_path / "c" / "model")
+    (tmp_path / "c" / "model").mkdir()
+    with Collection.open(tmp_path / "c") as collection:
+        with pytest.raises(RunError, match=rf"is gone from .*c/model; .* --model .* fingerprint {hasher.fingerprint}"):
+            collection.search(picture)
+        assert collection.search(picture, k=1, hasher=hasher)[0].distance == 0
 
 
 WITHOUT_TORCH = """

@@ -36,12 +36,12 @@ def test_square_size_and_thumbnail_are_those_of_the_array(tmp_path, kind, size):
     path = tmp_path / kind
     image.save(path, **options)
     encoder = Projection()
-    preparer = Preparer(lambda: encoder, Claims(lambda key: False), thumbnails=True)
-    picture = preparer._picture(path.read_bytes(), kind)
+    preparer = Preparer(lambda: encoder, Claims(lambda key: False), thumbnails=True, features=False)
+    picture, square = preparer._picture(path.read_bytes(), kind)
     whole = decode(path)
     assert (picture.width, picture.height) == whole.shape[1::-1]
     expected = encoder.preprocess.square(decode(path, min_side=encoder.preprocess.min_side))
-    np.testing.assert_array_equal(picture.square, expected)
+    np.testing.assert_array_equal(square, expected)
     shrunk = decode(path, min_side=encoder.preprocess.min_side)
     if max(shrunk.shape) < min(256, max(whole.shape)):
         shrunk = decode(path, min_side=256)

@@ -36,6 +36,40 @@ def test_errors_come_out_and_nothing_is_left_behind():
             threads.spread(work, 100, threads=3, grain=10)
 
 
+def test_who_is_alone_has_no_helpers():
+    seen = []
+    with threads.alone():
+        with threads.alone():
+            assert threads.is_alone()
+        threads.spread(lambda start, stop: seen.append((start, stop, threading.get_ident())), 100, threads=4)
+        other = threading.Thread(target=lambda: seen.append(threads.is_alone()))
+        other.start()
+        other.join()
+    assert seen == [(0, 100, threading.get_ident()), False] and not threads.is_alone()
+    with pytest.raises(ZeroDivisionError), threads.alone():
+        raise ZeroDivisionError
+    assert not threads.is_alone()
+
+
+@pytest.mark.parametrize("most", [0, 1])
+def test_where_no_thread_can_be_started_the_others_do_all(monkeypatch, most):
+    monkeypatch.setattr(threads, "_executors", [])
+    start, started, done = threading.Thread.start, [], np.zeros(100, int)
+
+    def few(thread):
+        if len(started) == most:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    def work(start, stop):
+        done[start:stop] += 1
+
+    monkeypatch.setattr(threading.Thread, "start", few)
+    threads.spread(work, 100, threads=4)
+    assert (done == 1).all() and len(started) == most
+
+
 def test_the_number_of_threads_can_be_said(monkeypatch):
     monkeypatch.setenv("BITSEEK_THREADS", "3")
     assert threads.thread_count() == 3

@@ -1,12 +1,15 @@
-"""A batch is shared out among threads of one torch thread each, and nothing else in the process notices."""
+"""A batch is shared out among threads without helpers in torch, and nothing else in the process notices."""
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
+from bitseek.kernels import threads
+from bitseek.kernels.threads import alone
 from bitseek.models import _among_threads, among_threads
 
 
@@ -24,22 +27,54 @@ def test_rows_are_those_of_the_whole_in_order(three_threads, size, parts):
     batch, weights, seen = rng.integers(0, 256, (size, 5), np.uint8), rng.standard_normal((5, 4)).astype(np.float32), []
 
     def network(part):
-        seen.append((len(part), torch.get_num_threads(), threading.current_thread() is threading.main_thread()))
+        seen.append((len(part), torch.get_num_threads()))
         return torch.from_numpy(part.astype(np.float32) @ weights)
 
     np.testing.assert_allclose(among_threads(network, batch).numpy(), batch.astype(np.float32) @ weights, rtol=1e-6)
-    assert sorted(n for n, _, _ in seen) == sorted(len(part) for part in np.array_split(batch, parts))
-    assert {told[1:] for told in seen} == {(3, True) if parts == 1 else (1, False)}
+    assert sorted(n for n, _ in seen) == sorted(len(part) for part in np.array_split(batch, parts))
+    assert {number for _, number in seen} == {3 if parts == 1 else 1} and torch.get_num_threads() == 3
 
 
-def test_other_threads_keep_their_number(three_threads):
+def in_a_new_thread(function):
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(function).result()
+
+
+def test_other_threads_keep_their_number_also_meanwhile(three_threads):
     told = []
-    among_threads(lambda part: torch.zeros(len(part), 1), np.zeros((64, 1)))
-    for _ in range(2):
-        later = threading.Thread(target=lambda: told.append(torch.get_num_threads()))
-        later.start()
-        later.join()
-    assert told == [3, 3] and torch.get_num_threads() == 3
+
+    def network(part):
+        told.append(in_a_new_thread(torch.get_num_threads))
+        return torch.zeros(len(part), 1)
+
+    among_threads(network, np.zeros((64, 1)))
+    assert told == [3, 3, 3] and in_a_new_thread(torch.get_num_threads) == 3
+
+
+def test_a_thread_that_is_alone_runs_the_whole_without_helpers(three_threads):
+    seen = []
+
+    def network(part):
+        seen.append((len(part), torch.get_num_threads(), threading.get_ident()))
+        return torch.zeros(len(part), 1)
+
+    with alone():
+        among_threads(network, np.zeros((5, 1)))
+        among_threads(network, np.zeros((64, 1)))
+    assert seen == [(5, 1, threading.get_ident()), (64, 1, threading.get_ident())] and torch.get_num_threads() == 3
+
+
+def test_without_openmp_torch_is_told_itself(three_threads, monkeypatch):
+    monkeypatch.setattr(_among_threads, "_openmp", lambda: None)
+    told = []
+
+    def network(part):
+        told.append(torch.get_num_threads())
+        return torch.zeros(len(part), 1)
+
+    with alone():
+        among_threads(network, np.zeros((64, 1)))
+    assert told == [1] and torch.get_num_threads() == 3
 
 
 def test_one_thread_means_none_beside_the_caller(three_threads):
@@ -70,22 +105,12 @@ def test_a_forked_child_starts_threads_of_its_own(three_threads):
 
 
 def test_where_no_thread_can_be_started_the_caller_runs_it(three_threads, monkeypatch):
-    monkeypatch.setattr(_among_threads, "_pools", {})
-    start, started = threading.Thread.start, []
+    monkeypatch.setattr(threads, "_executors", [])
 
-    def only_one(thread):
-        if started:
-            raise RuntimeError("can't start new thread")
-        started.append(thread)
-        start(thread)
+    def none(thread):
+        raise RuntimeError("can't start new thread")
 
-    with monkeypatch.context() as limited:
-        limited.setattr(threading.Thread, "start", only_one)
-        batch = np.arange(64.0)[:, None]
-        np.testing.assert_array_equal(among_threads(torch.from_numpy, batch).numpy(), batch)
-    started[0].join(60)
-    told = []
-    later = threading.Thread(target=lambda: told.append(torch.get_num_threads()))
-    later.start()
-    later.join()
-    assert told == [3] and not started[0].is_alive()
+    monkeypatch.setattr(threading.Thread, "start", none)
+    batch = np.arange(64.0)[:, None]
+    np.testing.assert_array_equal(among_threads(torch.from_numpy, batch).numpy(), batch)
+    assert torch.get_num_threads() == 3

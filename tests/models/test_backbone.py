@@ -67,8 +67,9 @@ def test_a_file_of_weights_is_never_executed(tmp_path, monkeypatch):
     (tmp_path / "evil.pt").write_bytes(pickle.dumps(Evil()))
     torch.save({"state_dict": Evil()}, tmp_path / "evil2.pt")
     for name in ("evil.pt", "evil2.pt"):
-        with pytest.raises(RunError, match="neither safetensors nor a plain state dict"):
+        with pytest.raises(RunError, match="neither safetensors nor a plain state dict") as refused:
             build_backbone("resnet18", weights=tmp_path / name)
+        assert "weights_only" not in str(refused.value)  # torch advises to switch that off
     assert not (tmp_path / "executed").exists()
 
 
@@ -114,6 +115,24 @@ assert time.monotonic() - started < 30
         r"the weights of resnet18 cannot be downloaded \(.*\); .* --weights FILE .* --weights none", done.stdout
     )
     assert "Retrying" not in done.stderr and "\n" not in done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "function", "file"),
+    [
+        ("alexnet", "torchvision.models", "get_model", r"https://\S+/alexnet-\w+-\w+\.pth"),
+        ("vgg16", "torchvision.models", "get_model", r"https://\S+/vgg16-\w+\.pth"),
+        ("resnet50", "timm", "create_model", r"model\.safetensors of https://\S+/timm/resnet50\S*"),
+    ],
+)
+def test_who_cannot_download_is_told_which_file_to_get(name, module, function, file, monkeypatch):
+    def none(*arguments, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr(f"{module}.{function}", none)
+    monkeypatch.setattr("bitseek.models._weights.unreachable", lambda repository: "no network")
+    with pytest.raises(RunError, match=rf"; get {file} elsewhere and give --weights FILE"):
+        build_backbone(name, weights="pretrained")
 
 
 def test_the_random_state_is_left_alone_and_the_seed_decides():

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import bitseek
+from bitseek.cli._open import BACKBONE
 from bitseek.errors import BitseekError
 from bitseek.methods import METHODS, Task
 from bitseek.models import Backbone, BatchNormHead, build_backbone
@@ -40,28 +41,40 @@ def shaken(module, seed=0):
     return module
 
 
-def compare(hasher, file, n=7):
+def compare(hasher, file, n=7, heads=("",)):
+    """The file gives what the hasher gives; its logits are those of some heads, each as many as the others."""
     onnx_hasher = OnnxHasher(export_onnx(hasher, file))
     side = hasher.preprocess.size
     squares = np.random.default_rng(1).integers(0, 256, (n, side, side, 3), np.uint8)
     for part in (squares, squares[:1]):
-        expected = hasher.logits_of(part)
-        np.testing.assert_allclose(
-            onnx_hasher.logits_of(part), expected, rtol=0, atol=LOGIT_BOUND * np.abs(expected).mean()
-        )
+        wanted, found = (np.split(one.logits_of(part), len(heads), axis=1) for one in (hasher, onnx_hasher))
+        for head, logits, expected in zip(heads, found, wanted, strict=True):
+            bound = LOGIT_BOUND * np.abs(expected).mean()
+            np.testing.assert_allclose(logits, expected, rtol=0, atol=bound, err_msg=head)
+            assert np.std(expected) > 0, head
         features = hasher.features_of(part)
         np.testing.assert_allclose(
             onnx_hasher.features_of(part), features, rtol=0, atol=LOGIT_BOUND * np.abs(features).mean()
         )
-    assert np.std(expected) > 0
 
 
-@pytest.mark.parametrize("name", heads())
-def test_the_head_of_every_method(name, tmp_path):
-    backbone = build_backbone("small-cnn", size=8)
+class SideBySide(nn.Module):
+    """The logits of several heads."""
+
+    def __init__(self, heads):
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, features):
+        return torch.cat([head(features) for head in self.heads], dim=1)
+
+
+def test_the_head_of_every_method(tmp_path):
+    """In one file: an export takes a second, whatever it is of."""
+    backbone, names = build_backbone("small-cnn", size=8), heads()
     torch.manual_seed(0)
-    head = METHODS[name].build_head(TASK, METHODS[name].recipe_class())
-    compare(Hasher(backbone, shaken(head), TASK.bits), tmp_path / "a.onnx")
+    head = SideBySide([shaken(METHODS[name].build_head(TASK, METHODS[name].recipe_class())) for name in names])
+    compare(Hasher(backbone, head, TASK.bits * len(names)), tmp_path / "a.onnx", heads=names)
 
 
 def narrow(backbone):
@@ -83,6 +96,16 @@ def narrow(backbone):
 def test_backbones(name, options, tmp_path):
     backbone = build_backbone(name, **options)
     backbone = narrow(backbone) if name == "alexnet" else backbone
+    torch.manual_seed(0)
+    compare(Hasher(backbone, BatchNormHead(backbone.features, 12), 12), tmp_path / "a.onnx", n=3)
+
+
+def test_the_usual_backbone_with_its_weights(shared_data, tmp_path):
+    """The network that `bitseek open` takes, as it is downloaded."""
+    weights = shared_data / "weights" / f"{BACKBONE}.safetensors"
+    if not weights.is_file():
+        pytest.skip(f"the real weights are absent: {weights}")
+    backbone = build_backbone(BACKBONE, weights=weights, size=64)
     torch.manual_seed(0)
     compare(Hasher(backbone, BatchNormHead(backbone.features, 12), 12), tmp_path / "a.onnx", n=3)
 

@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 
 import bitseek
 from bitseek.errors import BitseekError
-from bitseek.portable import MODEL, OnnxHasher, load
+from bitseek.portable import MODEL, OnnxHasher, fingerprint_of, load
 from bitseek.runs import Hasher, RunConfig, keep_report
 
 REPORT = {"levels": {}, "fingerprint": None}
@@ -33,6 +33,16 @@ def test_a_run_with_an_export_in_it_stays_a_run(hasher, onnx_hasher, tmp_path):
     onnx_hasher.save(tmp_path / "run")
     assert isinstance(load(tmp_path / "run"), Hasher)
     assert isinstance(load(tmp_path / "run" / MODEL), OnnxHasher)
+
+
+def test_the_fingerprint_is_known_without_loading(run, exported, onnx_hasher, tmp_path):
+    onnx_hasher.save(tmp_path / "folder")
+    for model in (run, exported, tmp_path / "folder"):
+        assert fingerprint_of(model) == load(model).fingerprint
+    (tmp_path / "text").write_text("no model")
+    assert fingerprint_of(tmp_path) is fingerprint_of("org/name") is None
+    with pytest.raises(BitseekError, match="is not an ONNX file of bitseek"):
+        fingerprint_of(tmp_path / "text")
 
 
 def test_what_is_no_model_is_a_sentence(exported, tmp_path):

@@ -28,7 +28,7 @@ class Compute:
 
     Attributes:
         device: cpu, cuda, cuda:1, mps or auto.
-        threads: how many threads decode images.
+        threads: how many threads decode and encode images.
     """
 
     device: str = "auto"

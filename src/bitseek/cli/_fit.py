@@ -77,7 +77,7 @@ def _backbone(folder: Path, name: str, network: Network, seed: int) -> "Backbone
     Raises:
         BitseekError: its weights are not here and cannot be downloaded: which file to give.
     """
-    from bitseek.models import build_backbone
+    from bitseek.models import build_backbone, published_file
 
     auto = None if name == "small-cnn" else "pretrained"
     weights = {"auto": auto, "none": None}.get(network.weights, network.weights)
@@ -87,17 +87,7 @@ def _backbone(folder: Path, name: str, network: Network, seed: int) -> "Backbone
         if weights != "pretrained" or error.__cause__ is None:
             raise
         raise RunError(
-            f"the weights of {name} are not on this machine and cannot be downloaded from here; get {_origin(name)} "
-            f"where there is a network, and give the file: bitseek open {folder} --weights FILE (or a model of your "
-            "own: --model RUN or FILE.onnx)"
+            f"the weights of {name} are not on this machine and cannot be downloaded from here; get "
+            f"{published_file(name) or 'them'} where there is a network, and give the file: bitseek open {folder} "
+            "--weights FILE (or a model of your own: --model RUN or FILE.onnx)"
         ) from error
-
-
-def _origin(name: str) -> str:
-    """Where the published weights of a backbone are."""
-    import timm
-
-    published = timm.get_pretrained_cfg(name, allow_unregistered=True) if timm.is_model(name) else None
-    if published is None or not published.hf_hub_id:
-        return f"torchvision's weights of {name}"
-    return f"model.safetensors of https://huggingface.co/{published.hf_hub_id}"

@@ -1,6 +1,7 @@
 """With which options `open` has made a collection: the same command opens it again, and others are not ignored."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 def check(collection: Path, options: Mapping[str, Any], model: "Callable[[], Encoder] | None") -> None:
     """Refuse options that would have no effect, because the collection was not made with them.
 
-    A model with another path may be the same one, moved or exported again: that its fingerprint says.
+    A model with another path may be the same one, moved or exported again, and one with the same path may be another,
+    trained anew: that its fingerprint says.
 
     Args:
         collection: its folder.
@@ -27,13 +29,20 @@ def check(collection: Path, options: Mapping[str, Any], model: "Callable[[], Enc
     """
     from bitseek.collection import Collection
 
-    if not options:
-        return
     with Collection.open(collection) as opened:
         made = opened.made_with
         others = [name for name, value in options.items() if made is None or made.get(name) != value]
         if model is not None and "--model" in others and made_by(opened, model()):
             others.remove("--model")
+    kept = None if made is None else made.get("--model")
+    if kept is not None and "--model" not in others and _is_another(kept, opened.fingerprint):
+        sentence = f"{kept} was trained anew, and {collection} keeps the model that it was made with"
+        if "--model" in options:
+            raise BitseekError(
+                f"{sentence}: leave out --model, or make a second collection of the images with the new one: bitseek "
+                "open FOLDER --model MODEL --collection DIR"
+            )
+        note(sentence)
     if not others:
         return
     if made is None:
@@ -45,6 +54,16 @@ def check(collection: Path, options: Mapping[str, Any], model: "Callable[[], Enc
         f"{', '.join(others)} would have no effect: leave that out, or make a second collection of the images with "
         "it: bitseek open FOLDER --collection DIR"
     )
+
+
+def _is_another(model: str, fingerprint: str) -> bool:
+    """Whether a model has another fingerprint by now; one that is gone or damaged has none."""
+    from bitseek.portable import fingerprint_of, same_codes
+
+    with suppress(BitseekError):
+        now = fingerprint_of(model)
+        return now is not None and not same_codes(now, fingerprint)
+    return False
 
 
 def _said(name: str, value: Any) -> str:

@@ -1,7 +1,6 @@
 """Collection: what can be done with somebody's images on disk; each method stands on the module of its concept."""
 
 import json
-import os
 import shlex
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bitseek._checks import as_array, whole_number
+from bitseek._checks import as_array, as_ids, whole_number
 from bitseek._files import FilePath, user_path
 from bitseek.codes import Codes
 from bitseek.collection import _create, _formats, _import, _items, _roots
@@ -30,7 +29,7 @@ from bitseek.collection._sentences import sentences
 from bitseek.collection._update import Update, Updater
 from bitseek.collection._verify import Verification, Verifier
 from bitseek.collection._writer import Writer, writer
-from bitseek.errors import BitseekError, RunError, ShapeError
+from bitseek.errors import BitseekError, RunError
 from bitseek.images import printable
 
 REMOVED = "it was removed from the collection by hand"
@@ -76,9 +75,16 @@ class Collection(Contents):
         """
         if not isinstance(hasher, Encoder):
             raise BitseekError(f"a hasher is what bitseek.load gives, got {hasher!r:.80}")
-        made = cls(_create.make(folder, hasher, features=features, thumbnails=thumbnails, made_with=made_with))
+        made = cls(cls._make(folder, hasher, features=features, thumbnails=thumbnails, made_with=made_with))
         made._is_new = True
         return made
+
+    @staticmethod
+    def _make(
+        folder: FilePath, hasher: Encoder, *, features: bool, thumbnails: bool, made_with: Mapping[str, Any] | None
+    ) -> FilePath:
+        """Make the place of an empty collection."""
+        return _create.make(folder, hasher, features=features, thumbnails=thumbnails, made_with=made_with)
 
     @classmethod
     def open(cls, folder: FilePath, *, index: MakeSearch | None = None) -> "Collection":
@@ -157,7 +163,7 @@ class Collection(Contents):
                 all that were ever given, as far as they are there: of the others the items stay, and `Update.missing`
                 names them.
             hasher: that of the collection, or what loads it; if not given, the copy in the collection is loaded.
-            threads: how many read and decode; by default one a processor, 8 at most.
+            threads: how many read, decode and encode; by default one a processor, 8 at most.
             progress: called with the progress while it works.
             wait: seconds to wait if another program is writing.
 
@@ -177,15 +183,9 @@ class Collection(Contents):
             ShapeError: what is no whole number, as a mask of bool is not.
             BitseekError: an id that was never given; nothing can be written.
         """
-        given = as_array(ids, "ids")
-        if given.size and given.dtype.kind not in "iu":
-            raise ShapeError(f"ids are whole numbers, got values of type {given.dtype}; of a mask, give np.flatnonzero")
-        numbers = np.unique(given).tolist()
         with self._writing(wait) as one:
-            if numbers and (numbers[0] < 0 or numbers[-1] >= one.meta.size):
-                raise BitseekError(
-                    f"ids of this collection are 0 to {one.meta.size - 1}, got {numbers[0]} to {numbers[-1]}"
-                )
+            given = as_array(ids, "ids").reshape(-1)
+            numbers = np.unique(as_ids(given, one.meta.size, of="this collection")).tolist()
             with transaction(one.connection):
                 one.connection.executemany(
                     "INSERT OR REPLACE INTO ignored SELECT root, path, size, mtime_ns, ?, 1 FROM items "
@@ -200,15 +200,10 @@ class Collection(Contents):
         Raises:
             BitseekError: no such folder was indexed; nothing can be written.
         """
-        wanted = os.fsencode(os.path.realpath(user_path(folder)))
         with self._writing(wait) as one:
-            roots = [root for root in roots_of(one.connection, self.folder) if root.kind != "forgotten"]
-            meant = [root for root in roots if wanted in (root.folder, os.path.realpath(root.folder))]
-            if not meant:
-                known = ", ".join(printable(root.folder) for root in roots) or "none"
-                raise BitseekError(f"the folder {printable(wanted)} was not indexed; those that were are {known}")
+            roots = _roots.meant(_roots.roots_of(one.connection, self.folder), folder)
             with transaction(one.connection):
-                return sum(_roots.forget(one.connection, root, one.generation) for root in meant)
+                return sum(_roots.forget(one.connection, root, one.generation) for root in roots)
 
     def add_codes(
         self,

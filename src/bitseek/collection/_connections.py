@@ -59,6 +59,16 @@ class Connections:
             connection.close()
 
     @contextmanager
+    def looking(self) -> Iterator[sqlite3.Connection]:
+        """A connection of which each statement sees the items as they are then, for one thread at a time, in a block.
+
+        Raises:
+            RunError: the file is damaged, or cannot be read.
+        """
+        with sentences(self.file), closing(self._taken()) as connection:
+            yield connection
+
+    @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The connection of the one writer, in a block; what is committed is on the disk.
 

@@ -12,7 +12,7 @@ from jaxtyping import Int64
 
 from bitseek._checks import whole_number
 from bitseek._files import FilePath, user_path
-from bitseek.codes import Codes
+from bitseek.codes import Codes, check_codes
 from bitseek.collection import _map, _published, _search
 from bitseek.collection._connections import Connections
 from bitseek.collection._encoder import AnyEncoder, Encoder, Model
@@ -23,7 +23,7 @@ from bitseek.collection._lock import Progress, holder, progress_of
 from bitseek.collection._map import Map
 from bitseek.collection._published import MakeSearch, Published
 from bitseek.collection._roots import roots_of
-from bitseek.collection._search import Hit
+from bitseek.collection._search import Hit, Limits, Queries, Rerank, queries_of, stored_features
 from bitseek.collection._thumbnails import SIDE, Thumbnails, thumbnail_of
 from bitseek.collection._writer import writer
 from bitseek.errors import BitseekError, ImageError, RunError
@@ -193,16 +193,15 @@ class Contents:
 
     def statistics(self) -> dict[str, Any]:
         """Numbers about the collection: items, bits, labels, bytes on disk, and the share of ones of each bit."""
-        published = self._published
         return {
             "items": len(self),
             "bits": self.bits,
             "labels": self.labels(),
             "fingerprint": self.fingerprint,
             "ignored": len(self.ignored()),
-            "bytes": _sizes(self.folder),
-            "generation": published.meta.generation,
-            "bit_balance": published.bit_balance,
+            "bytes": self._bytes(),
+            "generation": self.generation,
+            "bit_balance": self._bit_balance(),
         }
 
     @property
@@ -229,7 +228,7 @@ class Contents:
 
     def encoder(self, device: str = "cpu", threads: int | None = None) -> Encoder:
         """The hasher of the collection, loaded from its copy when it is first asked for."""
-        return self._model.load(device, threads)
+        return self._model_of().load(device, threads)
 
     @overload
     def search(
@@ -282,23 +281,11 @@ class Contents:
         Raises:
             BitseekError: an image cannot be read, no item has the label, or the codes are of another model.
         """
-        k = None if k is None else whole_number(k, "k")
-        radius = None if radius is None else whole_number(radius, "radius", 0)
-        label = None if label is None else as_label(label)
-        if rerank not in (None, "logits", "features"):
-            raise BitseekError(f"hits are re-ranked by 'logits' or 'features', got {rerank!r}")
-        single = not isinstance(query, Codes | list | tuple) or isinstance(query, Item)
-        if isinstance(query, Codes):
-            if rerank is not None:
-                raise BitseekError(f"codes say nothing of {rerank}; re-rank the hits of images or items")
-            queries = _search.Queries(query)
-        else:
-            asked = [(one, self._item_of(one)) for one in ([query] if single else query)]
-            queries = _search.queries_of(asked, self._published, self._model, rerank, hasher)
-        _search.check(queries.codes, self.bits, self.fingerprint)
+        limits = Limits.of(k, radius, label, rerank)
+        queries, single = self._queries(query, limits.rerank, hasher)
         with self._reading() as (connection, published):
-            within = None if label is None else published.labelled(connection, label)
-            found = _search.find(published, queries, k, radius, within)
+            within = None if limits.label is None else published.labelled(connection, limits.label)
+            found = _search.find(published, queries, limits, within)
             ids = np.unique(np.concatenate([np.zeros(0, np.int64), *(one.ids for one in found)]))
             items = self._items_of(connection, ids.tolist())
         hits = [_search.hits_of(one, items) for one in found]
@@ -326,6 +313,41 @@ class Contents:
         )
 
     # --- inside -----------------------------------------------------------------------------------------------
+
+    def _queries(self, query: Any, rerank: Rerank | None, hasher: AnyEncoder | None) -> tuple[Queries, bool]:
+        """What is searched for, as codes; and whether that is one image or item, rather than several."""
+        single = not isinstance(query, Codes | list | tuple) or isinstance(query, Item)
+        if isinstance(query, Codes):
+            if rerank is not None:
+                raise BitseekError(f"codes say nothing of {rerank}; re-rank the hits of images or items")
+            queries = Queries(query)
+        else:
+            images = [(one, self._item_of(one)) for one in ([query] if single else query)]
+            features = self._stored_features() if rerank == "features" else None
+            queries = queries_of(images, self.bits, lambda: self._model_of().given(hasher), rerank, features)
+        check_codes(queries.codes, bits=self.bits, of=f"this collection (model {self.fingerprint})")
+        return queries, single
+
+    def _model_of(self) -> Model:
+        """The model of the collection."""
+        return self._model
+
+    def _stored_features(self) -> np.ndarray:
+        """The features of the items; a BitseekError if there are none."""
+        return stored_features(self._published)
+
+    def _bytes(self) -> dict[str, int]:
+        """Bytes on disk, by the name of the file or folder without its ending."""
+        found: dict[str, int] = {}
+        for entry in self.folder.iterdir():
+            files = entry.rglob("*") if entry.is_dir() else [entry]
+            name = entry.name.strip(".").partition(".")[0]
+            found[name] = found.get(name, 0) + sum(file.stat().st_size for file in files if file.is_file())
+        return dict(sorted(found.items()))
+
+    def _bit_balance(self) -> list[float]:
+        """The share of ones of each bit; empty if there are no items."""
+        return self._published.bit_balance
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[Any, Published]]:
@@ -375,13 +397,3 @@ class Contents:
         except OSError:
             return False
         return stamp(status) == (item.size, item.mtime_ns)
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    """Bytes on disk, by the name of the file or folder without its ending."""
-    found: dict[str, int] = {}
-    for entry in folder.iterdir():
-        files = entry.rglob("*") if entry.is_dir() else [entry]
-        name = entry.name.strip(".").partition(".")[0]
-        found[name] = found.get(name, 0) + sum(file.stat().st_size for file in files if file.is_file())
-    return dict(sorted(found.items()))

@@ -9,8 +9,8 @@ import numpy as np
 
 from bitseek._files import FilePath
 from bitseek.codes import Codes
-from bitseek.errors import BitseekError, CodeWidthError
-from bitseek.images import Preprocess
+from bitseek.errors import BitseekError, CodeWidthError, RunError
+from bitseek.images import Preprocess, printable
 
 
 @runtime_checkable
@@ -18,6 +18,8 @@ class Encoder(Protocol):
     """Images → logits → codes: a `Hasher` of torch, an `OnnxHasher`, or any other.
 
     One that has `logits_and_features_of` too, which gives both by one run of its network, is asked for both by that.
+    One that has `at_once`, a number, is asked by so many threads at a time, each of which is `kernels.threads.alone`;
+    any other by one.
 
     Attributes:
         bits: length of its codes.
@@ -107,6 +109,11 @@ class Model:
             if key not in self._loaded:
                 from bitseek.portable import load  # brings torch or onnxruntime
 
+                if not self.folder.is_dir() or not any(self.folder.iterdir()):
+                    raise RunError(
+                        f"the model of this collection is gone from {printable(self.folder)}; put a copy of it there, "
+                        f"or give it each time: --model RUN or FILE.onnx, of the fingerprint {self.fingerprint}"
+                    )
                 self._loaded[key] = self.checked(load(self.folder, device=device, threads=threads))
             return self._loaded[key]
 

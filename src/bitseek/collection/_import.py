@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bitseek._files import FilePath, user_path
-from bitseek.codes import Codes
+from bitseek.codes import Codes, check_codes
 from bitseek.collection import _items
 from bitseek.collection._batch import Batch
 from bitseek.collection._connections import transaction
@@ -23,7 +23,7 @@ from bitseek.collection._labels import as_label
 from bitseek.collection._lock import Progress
 from bitseek.collection._roots import Root, free_id, record, roots_of
 from bitseek.collection._writer import Writer
-from bitseek.errors import BitseekError, CodeWidthError, ShapeError
+from bitseek.errors import BitseekError, ShapeError
 
 _TOP = os.path.abspath(os.sep).encode()  # noqa: PTH100
 
@@ -109,10 +109,7 @@ def add_codes(
 
 def _add(writer: Writer, batch: Batch, places: "_Places") -> None:
     """Write some codes."""
-    if batch.codes.bits != writer.meta.bits:
-        raise CodeWidthError(
-            f"this collection holds codes of {writer.meta.bits} bits, got codes of {batch.codes.bits} bits"
-        )
+    check_codes(batch.codes, bits=writer.meta.bits, of="this collection")
     first, row = writer.next_id, writer.codes.row
     raw = np.ascontiguousarray(batch.codes.words, "<u8").tobytes()
     writer.codes.write(first, raw)

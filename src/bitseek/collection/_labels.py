@@ -7,11 +7,13 @@ ignored. A label is one text, also `a;b`. Letters that cannot be printed are esc
 import csv
 import os
 import posixpath
+from collections.abc import Iterable
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bitseek.errors import BitseekError, DataError
+from bitseek.errors import BitseekError, DataError, LabelError
 from bitseek.images import printable
 
 NAME = "labels.csv"
@@ -78,3 +80,14 @@ def as_label(label: Any) -> str:
     if not isinstance(label, str):
         raise BitseekError(f"a label is text, got {label!r:.80}")
     return printable(label)
+
+
+def no_such_label(label: str, known: Iterable[str]) -> LabelError:
+    """The error that no item has a label; it names some of those that items have."""
+    some = list(islice(known, _TOLD + 1))
+    listed = f"labels are {', '.join(some[:_TOLD])}{' …' if len(some) > _TOLD else ''}" if some else "no item has one"
+    return LabelError(f"no item has the label {printable(label)!r}; {listed}")
+
+
+_TOLD = 20
+"""Labels that an error names."""

@@ -73,7 +73,10 @@ class WriterLock:
             try:
                 lock.acquire(timeout=max(0.0, float(wait)), poll_interval=0.02)
             except Timeout as error:
-                raise RunError(f"{self._holder_in_words()}; try again when it has finished, or wait for it") from error
+                raise RunError(
+                    f"{self._holder_in_words()}; try again when it has finished, or wait for it: --wait SECONDS, in "
+                    "Python wait=SECONDS"
+                ) from error
         try:
             self._note = {
                 "pid": os.getpid(),

@@ -133,20 +133,29 @@ def placed(
 
 
 def spread(codes: Codes, xy: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n 2"]:
-    """Places at which items of one code do not hide each other: they fill a disc by the golden angle (Vogel, 1979).
+    """Places at which items of one code do not hide each other, but fill a disc (see `discs`).
 
     The area of a disc grows with the number of its items.
     """
     if not len(codes):
         return xy
     _, code_of = np.unique(codes.words, axis=0, return_inverse=True)
-    code_of = code_of.reshape(-1)
+    offsets = discs(code_of.reshape(-1), float(np.sqrt(FILLED / np.pi / len(codes))))
+    return np.asarray(np.clip(xy + offsets, 0, 1), np.float32)
+
+
+def discs(code_of: Int64[np.ndarray, " n"], first: float) -> Float64[np.ndarray, "n 2"]:
+    """Offsets that spread the items of each code evenly over a disc, by the golden angle (Vogel, 1979).
+
+    Args:
+        code_of: number of the code of each item.
+        first: how far from the middle the second item lies; item i lies √i times as far.
+    """
     order, counts = np.argsort(code_of, kind="stable"), np.bincount(code_of)
-    rank = np.empty(len(codes))
-    rank[order] = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
-    radius, angle = np.sqrt(FILLED / np.pi / len(codes) * rank), rank * np.pi * (3 - np.sqrt(5))
-    discs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-    return np.asarray(np.clip(xy + discs, 0, 1), np.float32)
+    rank = np.empty(len(code_of))
+    rank[order] = np.arange(len(code_of)) - np.repeat(np.cumsum(counts) - counts, counts)
+    radius, angle = first * np.sqrt(rank), rank * np.pi * (3 - np.sqrt(5))
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
 
 
 def sampled(ids: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:

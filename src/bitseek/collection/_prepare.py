@@ -1,4 +1,4 @@
-"""From a file to what is known of it, by threads: its bytes, their hash, and, if they are new, its pixels.
+"""From a file to what is known of it, by threads: its bytes, their hash, and, if they are new, its pixels and code.
 
 Contents that are known already, or that another thread has just begun with, are neither decoded nor encoded again.
 """
@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bitseek.codes import Codes
 from bitseek.collection._compare import Wanted
-from bitseek.collection._encoder import Encoder
+from bitseek.collection._encoder import Encoder, logits_and_features
 from bitseek.collection._thumbnails import SIDE, thumbnail_of
+from bitseek.collection._writer import features_of
 from bitseek.errors import ImageError, ImageTooLarge
 from bitseek.images import printable, stamp, upright
 
@@ -33,12 +35,10 @@ class Picture(NamedTuple):
     """An image that must be encoded.
 
     Attributes:
-        square: (s, s, 3) uint8, what the encoder sees.
         width, height: of the image, upright.
         thumbnail: JPEG; None if none are kept.
     """
 
-    square: np.ndarray
     width: int
     height: int
     thumbnail: bytes | None
@@ -91,44 +91,75 @@ class Claims:
             self._taken -= keys
 
 
+class Coded(NamedTuple):
+    """What is stored of a picture by its encoder.
+
+    Attributes:
+        code: little-endian words.
+        features: see `features_of`; None if none are kept.
+    """
+
+    code: bytes
+    features: bytes | None
+
+
 class Preparer:
-    """What each thread does with a file.
+    """What each thread does with files.
 
     Args:
         encoder: gives the encoder; called when the first image must be decoded.
         claims: see there.
         thumbnails: whether to make them.
+        features: whether to keep them.
     """
 
-    def __init__(self, encoder: Callable[[], Encoder], claims: Claims, *, thumbnails: bool) -> None:
-        self._encoder, self._claims, self._thumbnails = encoder, claims, thumbnails
+    def __init__(self, encoder: Callable[[], Encoder], claims: Claims, *, thumbnails: bool, features: bool) -> None:
+        self._encoder, self._claims, self._thumbnails, self._features = encoder, claims, thumbnails, features
+        self._turns: threading.Semaphore | None = None
+        self._lock = threading.Lock()
 
-    def __call__(self, wanted: Wanted) -> Prepared:
-        """Read a file, and decode it if its code is not known."""
+    def coded(self, squares: np.ndarray) -> list[Coded]:
+        """What is stored of the pictures with these squares; of several threads each waits for its turn."""
+        encoder = self._encoder()
+        with self._lock:
+            turns = self._turns = self._turns or threading.Semaphore(getattr(encoder, "at_once", 1))
+        rows = None
+        with turns:
+            if self._features:
+                logits, rows = logits_and_features(encoder, squares)
+            else:
+                logits = encoder.logits_of(squares)
+        words = Codes.from_logits(logits).words.astype("<u8")
+        kept = [None] * len(words) if rows is None else [row.tobytes() for row in features_of(rows)]
+        return [Coded(code.tobytes(), of_one) for code, of_one in zip(words, kept, strict=True)]
+
+    def prepared(self, wanted: Wanted) -> tuple[Prepared, np.ndarray | None]:
+        """Read a file, and decode it if its code is not known; the (s, s, 3) uint8 that the encoder sees then."""
         if wanted.same:
-            return Prepared(wanted, hash=wanted.hash)
+            return Prepared(wanted, hash=wanted.hash), None
         path = wanted.root.file(wanted.path)
         name = printable(path)
         try:
             contents, status = _read(path, name)
         except FileNotFoundError:
-            return Prepared(wanted, reason=f"there is no file {name} any more", is_gone=True)
+            return Prepared(wanted, reason=f"there is no file {name} any more", is_gone=True), None
         except OSError as error:  # tried again each time, as permissions and disks change without the file
-            return Prepared(wanted, reason=f"cannot read {name}: {error.strerror or error}")
+            return Prepared(wanted, reason=f"cannot read {name}: {error.strerror or error}"), None
         except ImageError as error:
-            return Prepared(wanted, *_stamp_of(path), reason=str(error))
+            return Prepared(wanted, *_stamp_of(path), reason=str(error)), None
         found = Prepared(wanted, *stamp(status), hashlib.blake2b(contents, digest_size=HASH_BYTES).digest())
         assert found.hash is not None
         if not self._claims.take(found.hash):
-            return found
+            return found, None
         try:
-            return found._replace(picture=self._picture(contents, name))
+            picture, square = self._picture(contents, name)
         except ImageTooLarge as error:  # not the file's fault, so it is tried again each time
-            return found._replace(size=-1, mtime_ns=-1, reason=str(error))
+            return found._replace(size=-1, mtime_ns=-1, reason=str(error)), None
         except ImageError as error:
-            return found._replace(reason=str(error))
+            return found._replace(reason=str(error)), None
+        return found._replace(picture=picture), square
 
-    def _picture(self, contents: bytes, name: str) -> Picture:
+    def _picture(self, contents: bytes, name: str) -> tuple[Picture, np.ndarray]:
         preprocess = self._encoder().preprocess
         picture, (width, height) = upright(_Named(contents, name), min_side=preprocess.min_side)
         square = np.ascontiguousarray(preprocess.square(picture))
@@ -137,7 +168,7 @@ class Preparer:
             if max(picture.size) < min(SIDE, max(width, height)):  # a JPEG, decoded at a smaller scale
                 picture, _ = upright(_Named(contents, name), min_side=SIDE)
             thumbnail = thumbnail_of(picture)
-        return Picture(square, width, height, thumbnail)
+        return Picture(width, height, thumbnail), square
 
 
 class _Named(io.BytesIO):
@@ -151,8 +182,11 @@ class _Named(io.BytesIO):
 def _read(path: bytes, name: str) -> tuple[bytes, os.stat_result]:
     """The bytes of a file, and its status from before they were read."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe must not block
-    with os.fdopen(os.open(path, flags), "rb") as file:
-        status = os.fstat(file.fileno())
+    handle = os.open(
+        path, flags
+    )  # read without Python's file object, whose calls let the other threads in twice as often
+    try:
+        status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{name} is not a file")
         if not status.st_size:
@@ -162,8 +196,13 @@ def _read(path: bytes, name: str) -> tuple[bytes, os.stat_result]:
         age = time.time() - status.st_mtime
         if 0 <= age < _TICK:  # or a change that follows at once could not be told by the time
             time.sleep(_TICK - age)
-            status = os.fstat(file.fileno())
-        return file.read(), status
+            status = os.fstat(handle)
+        contents = os.read(handle, status.st_size + 1)
+        if len(contents) != status.st_size:  # it was changed, or is more than the system gives at once
+            contents += b"".join(iter(lambda: os.read(handle, 1 << 24), b""))
+        return contents, status
+    finally:
+        os.close(handle)
 
 
 def _stamp_of(path: bytes) -> tuple[int, int]:

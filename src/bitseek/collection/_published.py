@@ -14,8 +14,8 @@ from jaxtyping import Int64
 from bitseek.codes import Codes, words_per_code
 from bitseek.collection._by_id import ById
 from bitseek.collection._items import BLOCK_BYTES, DATABASE, Meta, checksum, get_meta
-from bitseek.errors import LabelError, ShapeError
-from bitseek.images import printable
+from bitseek.collection._labels import no_such_label
+from bitseek.errors import ShapeError
 from bitseek.index import HammingIndex, Hits, RaggedHits
 
 CLUSTERS = "clusters"
@@ -145,10 +145,7 @@ class Published:
         if self.meta.items < self.meta.size:
             ids = ids[(self._gone[ids >> 3] >> (ids & 7).astype(np.uint8)) & 1 == 0]
         if not len(ids):
-            some = list(self.labels)[:20]
-            more = " …" if len(self.labels) > len(some) else ""
-            known = f"labels are {', '.join(some)}{more}" if some else "no item has one"
-            raise LabelError(f"no item has the label {printable(label)!r}; {known}")
+            raise no_such_label(label, self.labels)
         found = ids, HammingIndex(self.codes[ids])
         with self._lock:
             self._labelled[label] = found

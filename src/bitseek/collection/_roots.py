@@ -91,6 +91,21 @@ def roots_of(connection: sqlite3.Connection, collection: Path) -> list[Root]:
     return found
 
 
+def meant(roots: Iterable[Root], folder: FilePath) -> list[Root]:
+    """The roots that are in a folder that a user names.
+
+    Raises:
+        BitseekError: no such folder was indexed; which ones were.
+    """
+    wanted = os.fsencode(os.path.realpath(user_path(folder)))
+    known = [root for root in roots if root.kind != "forgotten"]
+    found = [root for root in known if wanted in (root.folder, os.path.realpath(root.folder))]
+    if not found:
+        names = ", ".join(printable(root.folder) for root in known) or "none"
+        raise BitseekError(f"the folder {printable(wanted)} was not indexed; those that were are {names}")
+    return found
+
+
 def forget(connection: sqlite3.Connection, root: Root, generation: int) -> int:
     """Remove all items of a root in an update, and the root; how many items it had. To be called in a transaction."""
     removed = connection.execute(

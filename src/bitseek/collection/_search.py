@@ -1,16 +1,18 @@
 """Queries of any kind, brought to codes, and the order of what they find."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from bitseek.codes import Codes
-from bitseek.collection._encoder import AnyEncoder, Encoder, Model, logits_and_features
+from bitseek._checks import whole_number
+from bitseek.codes import Codes, words_per_code
+from bitseek.collection._encoder import Encoder, logits_and_features
 from bitseek.collection._item import Item
+from bitseek.collection._labels import as_label
 from bitseek.collection._published import Published, Search
 from bitseek.collection._writer import features_of
-from bitseek.errors import BitseekError, CodeWidthError, ImageError
+from bitseek.errors import BitseekError, ImageError
 from bitseek.images import as_images, batches
 from bitseek.index import HammingIndex, Hits
 
@@ -19,6 +21,47 @@ Rerank = Literal["logits", "features"]
 _CANDIDATES = 10
 _FEWEST = 100
 """Hits that are put into a better order: ten times as many as are wanted, and at least so many."""
+
+
+class Limits(NamedTuple):
+    """What is wanted of a search.
+
+    Attributes:
+        k: how many hits at most; None for all within the radius.
+        radius: only items at this distance or less; None for any.
+        label: only items with this label; None for all.
+        rerank: by what the best candidates are put into a better order; None if they are not.
+    """
+
+    k: int | None
+    radius: int | None
+    label: str | None
+    rerank: Rerank | None
+
+    @classmethod
+    def of(cls, k: Any, radius: Any, label: Any, rerank: Any) -> "Limits":
+        """What a user gave.
+
+        Raises:
+            BitseekError: it is none of that, or does not limit a search.
+        """
+        if rerank not in (None, "logits", "features"):
+            raise BitseekError(f"hits are re-ranked by 'logits' or 'features', got {rerank!r}")
+        if k is None and rerank is not None:
+            raise BitseekError("re-ranking needs k, the number of hits that are wanted")
+        if k is None and radius is None:
+            raise BitseekError("a search is limited by k, by a radius, or by both")
+        return cls(
+            None if k is None else whole_number(k, "k"),
+            None if radius is None else whole_number(radius, "radius", 0),
+            None if label is None else as_label(label),
+            rerank,
+        )
+
+
+def candidates(k: int) -> int:
+    """How many hits are put into a better order where k are wanted."""
+    return max(_CANDIDATES * k, _FEWEST)
 
 
 class Queries(NamedTuple):
@@ -58,49 +101,44 @@ class Found(NamedTuple):
 
 
 def queries_of(
-    asked: list[tuple[Any, Item | None]],
-    published: Published,
-    model: Model,
+    images: list[tuple[Any, Item | None]],
+    bits: int,
+    encoder: Callable[[], Encoder],
     rerank: Rerank | None,
-    hasher: AnyEncoder | None,
+    stored: np.ndarray | None = None,
 ) -> Queries:
     """Codes of images, paths and items; those that are items as they were encoded need no model.
 
     Args:
-        asked: what is searched for, each with the item that it is, if it is one.
-        published: where the features of items are.
-        model: of the collection.
+        images: what is searched for, each with the item that it is, if it is one.
+        bits: length of the codes.
+        encoder: gives that of the collection, if one is needed.
         rerank: what else is needed than codes.
-        hasher: that of the collection, or what loads it; None to load the one in the collection.
+        stored: features of the items, (n, D), row = id, to re-rank by them.
 
     Raises:
         BitseekError: an image cannot be read, or the model cannot be used.
     """
-    bits = published.meta.bits
-    words = np.zeros((len(asked), published.codes.words.shape[1]), np.uint64)
-    logits = np.zeros((len(asked), bits), np.float32) if rerank == "logits" else None
-    features: np.ndarray | None = None
-    if rerank == "features":
-        if published.features is None:
-            raise BitseekError(_no_features(published))
-        features = np.zeros((len(asked), published.features.shape[1]), np.float32)
+    words = np.zeros((len(images), words_per_code(bits)), np.uint64)
+    logits = np.zeros((len(images), bits), np.float32) if rerank == "logits" else None
+    features = None if stored is None else np.zeros((len(images), stored.shape[1]), np.float32)
     wanted = []
-    for i, (one, item) in enumerate(asked):
+    for i, (one, item) in enumerate(images):
         if item is not None:
             words[i] = Codes.from_hex([item.code], bits).words[0]
-            if features is not None and published.features is not None and item.id < len(published.features):
-                features[i] = published.features[item.id]
+            if features is not None and stored is not None and item.id < len(stored):
+                features[i] = stored[item.id]
         lacks_features = features is not None and not features[i].any()
         if item is None or rerank == "logits" or lacks_features:
             wanted.append((i, _file_of(one, rerank) if isinstance(one, Item) else one))
     if wanted:
-        encoder = model.given(hasher)
+        used = encoder()
         places = np.array([i for i, _ in wanted])
-        squares, order = _squares([one for _, one in wanted], encoder)
+        squares, order = _squares([one for _, one in wanted], used)
         if features is None:
-            values = np.concatenate([encoder.logits_of(part) for part in squares])
+            values = np.concatenate([used.logits_of(part) for part in squares])
         else:
-            both = [logits_and_features(encoder, part) for part in squares]
+            both = [logits_and_features(used, part) for part in squares]
             values, rows = (np.concatenate(parts) for parts in zip(*both, strict=True))
             features[places[order]] = features_of(rows)
         words[places[order]] = Codes.from_logits(values).words
@@ -119,16 +157,22 @@ def _file_of(item: Item, rerank: Rerank | None) -> str:
     return item.path
 
 
-def _no_features(published: Published) -> str:
-    meta = published.meta
-    if not meta.features:
-        return (
+def stored_features(published: Published) -> np.ndarray:
+    """The features that the items of a collection have, (size, D), row = id.
+
+    Raises:
+        BitseekError: there are none; why, and what to do.
+    """
+    if published.features is not None:
+        return published.features
+    if not published.meta.features:
+        raise BitseekError(
             "this collection keeps no features; make one that does (features=True, or bitseek index --features), or "
             "re-rank by logits"
         )
-    if not meta.dimensions:
-        return "this collection has no features yet; index images into it, or re-rank by logits"
-    return (
+    if not published.meta.dimensions:
+        raise BitseekError("this collection has no features yet; index images into it, or re-rank by logits")
+    raise BitseekError(
         "features.bin is too short or not there; run bitseek verify, then bitseek index, which computes what it lacks"
     )
 
@@ -142,20 +186,10 @@ def _squares(images: list[Any], encoder: Encoder) -> tuple[list[np.ndarray], np.
     return [part for _, part in parts], np.concatenate([ids for ids, _ in parts])
 
 
-def check(codes: Codes, bits: int, fingerprint: str) -> None:
-    """Refuse codes of another length."""
-    if codes.bits != bits:
-        raise CodeWidthError(
-            f"this collection holds codes of {bits} bits (model {fingerprint}), the query has {codes.bits}; encode it "
-            "with the same model"
-        )
-
-
 def find(
     published: Published,
     queries: Queries,
-    k: int | None,
-    radius: int | None,
+    limits: Limits,
     within: tuple[np.ndarray, HammingIndex] | None,
 ) -> list[Found]:
     """The hits of each query by (distance, id), or, re-ranked, by score.
@@ -163,27 +197,24 @@ def find(
     Args:
         published: where to search.
         queries: what for.
-        k: how many hits at most; None for all within the radius.
-        radius: the greatest distance.
+        limits: how many, and how near.
         within: ids to search among, and a search over their codes; None for all.
     """
+    k, radius = limits.k, limits.radius
     ids_of: np.ndarray | None = None
     index: Search = published.index
     if within is not None:
         ids_of, index = within
-    if queries.logits is None and queries.features is None:
-        if k is None:
-            if radius is None:
-                raise BitseekError("a search is limited by k, by a radius, or by both")
-            ragged = index.within(queries.codes, radius)
-            return [Found(ids if ids_of is None else ids_of[ids], distances, None) for ids, distances in ragged]
+    if k is None:
+        assert radius is not None
+        ragged = index.within(queries.codes, radius)
+        return [Found(ids if ids_of is None else ids_of[ids], distances, None) for ids, distances in ragged]
+    if limits.rerank is None:
         hits = index.nearest(queries.codes, k)
         return [
             _cut(Found(ids if ids_of is None else ids_of[ids], distances, None), radius, k) for ids, distances in hits
         ]
-    if k is None:
-        raise BitseekError("re-ranking needs k, the number of hits that are wanted")
-    hits = index.nearest(queries.codes, max(_CANDIDATES * k, _FEWEST))
+    hits = index.nearest(queries.codes, candidates(k))
     if ids_of is not None:
         hits = Hits(ids_of[hits.ids], hits.distances)
     scorer = HammingIndex(published.codes)  # needs the codes of the hits alone, whatever the search is

@@ -39,7 +39,8 @@ def _of_sqlite(name: str, error: sqlite3.Error) -> str:
     if kind.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return f"another program is writing to {name}; try again when it has finished"
     if kind.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
-        return f"cannot write to {name}: {error}; see to its permissions and those of its folder"
+        verb = "write to" if kind.startswith("SQLITE_READONLY") else "read or write"
+        return f"cannot {verb} {name}: {error}; see to its permissions and those of its folder"
     if kind.startswith("SQLITE_IOERR"):
         return f"cannot read or write {name}: {error}; the disk may be full, or damaged. What was added before is kept"
     if kind.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):

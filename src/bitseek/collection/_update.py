@@ -1,4 +1,4 @@
-"""An update: find → compare → known by its hash, or decode → encode in batches → append → commit → publish."""
+"""An update: find → compare → known by its hash, or decode and encode in pieces → append → commit → publish."""
 
 import os
 import sqlite3
@@ -8,20 +8,17 @@ from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from bitseek._files import FilePath
-from bitseek.codes import Codes
 from bitseek.collection._compare import Comparison, retry_what_another_pillow_refused
 from bitseek.collection._connections import Connections, transaction
-from bitseek.collection._encoder import Encoder, logits_and_features
+from bitseek.collection._encoder import Encoder
 from bitseek.collection._items import checksum, rows_of
 from bitseek.collection._lock import Progress
-from bitseek.collection._prepare import Claims, Prepared, Preparer
+from bitseek.collection._prepare import Claims, Coded, Prepared, Preparer
 from bitseek.collection._roots import scopes_of
-from bitseek.collection._writer import New, Writer, features_of
+from bitseek.collection._writer import New, Writer
 from bitseek.errors import BitseekError, RunError
-from bitseek.images import BATCH, in_order, printable
+from bitseek.images import BATCH, in_pieces, printable
 
 MOST_ROWS, MOST_SECONDS = 1024, 1.0
 """Items, and time, between two commits; a kill loses at most the work on so many."""
@@ -72,7 +69,7 @@ class Updater:
         items: in it, to look into from several threads.
         encoder: gives the encoder; called when the first image must be encoded.
         progress: called with the progress after each commit.
-        threads: how many read and decode.
+        threads: how many read, decode and encode.
     """
 
     def __init__(
@@ -86,7 +83,6 @@ class Updater:
         self._writer, self._items, self._encoder, self._threads = writer, items, encoder, threads
         self._progress = progress
         self._claims = Claims(self._is_stored)
-        self._batch: list[Prepared] = []
         self._waiting: dict[bytes, list[Prepared]] = {}
         self._fresh: dict[bytes, _Known] = {}
         self._failed: dict[bytes, Prepared] = {}
@@ -136,26 +132,27 @@ class Updater:
         )
 
     def _encode_all(self) -> None:
-        preparer = Preparer(self._encoder, self._claims, thumbnails=bool(self._writer.meta.thumbnails))
+        meta, files = self._writer.meta, self._comparison
+        preparer = Preparer(self._encoder, self._claims, thumbnails=bool(meta.thumbnails), features=bool(meta.features))
         committed = time.monotonic()
-        threads: Any = in_order(preparer, self._comparison, self._threads, ahead=2 * BATCH)  # end when it is closed
-        with closing(threads) as prepared:
-            for one in prepared:
-                self._take(one)
-                if len(self._batch) >= BATCH:
-                    self._encode()
+        threads: Any = in_pieces(  # which end when it is closed
+            preparer.prepared, preparer.coded, files, files.wanted, batch_size=BATCH, threads=self._threads
+        )
+        with self._items.looking() as self._lookup, closing(threads) as pieces:
+            for piece in pieces:
+                for one, coded in piece:
+                    self._take(one, coded)
                 if len(self._new) >= MOST_ROWS or time.monotonic() - committed > MOST_SECONDS:
                     self._commit()
                     committed = time.monotonic()
-        self._encode()
         self._commit()
         assert not self._waiting
 
-    def _take(self, one: Prepared) -> None:
+    def _take(self, one: Prepared, coded: Coded | None) -> None:
         """Sort what a thread has found out."""
         wanted, key = one.wanted, one.hash
-        if one.picture is not None:
-            self._batch.append(one)
+        if coded is not None:
+            self._add_coded(one, coded)
         elif wanted.same and wanted.id is not None:  # its bytes were not read, and perhaps never
             self._keep(one, wanted.id)
         elif key is None or one.reason is not None:
@@ -167,7 +164,7 @@ class Updater:
         elif (known := self._known(key)) is not None:
             self._add(one, known)
         else:
-            self._waiting.setdefault(key, []).append(one)  # whoever encodes it has not done so yet
+            self._waiting.setdefault(key, []).append(one)  # the thread that encodes it comes later
 
     def _is_whole(self, id: int) -> bool:
         """Whether an item has features, if they are kept; one that lost them gets those of its twin."""
@@ -175,30 +172,16 @@ class Updater:
         (whole,) = self._writer.connection.execute(statement, (self._writer.meta.features, id)).fetchone()
         return bool(whole)
 
-    def _encode(self) -> None:
-        """Codes of the pictures that wait."""
-        batch, self._batch = self._batch, []
-        if not batch:
-            return
-        encoder = self._encoder()
-        squares = np.stack([one.picture.square for one in batch if one.picture is not None])
-        features = None
-        if self._writer.meta.features:
-            logits, rows = logits_and_features(encoder, squares)
-            features = features_of(rows)
-        else:
-            logits = encoder.logits_of(squares)
-        words = Codes.from_logits(logits).words.astype("<u8")
-        for i, one in enumerate(batch):
-            assert one.picture is not None and one.hash is not None
-            _, width, height, thumbnail = one.picture
-            known = _Known(None, width, height, words[i].tobytes(), None if features is None else features[i].tobytes())
-            self._fresh[one.hash] = known
-            if thumbnail is not None:
-                self._thumbnails.append((one.hash, thumbnail))
-            self._add(one, known)
-            for other in self._waiting.pop(one.hash, ()):
-                self._add(other, known)
+    def _add_coded(self, one: Prepared, coded: Coded) -> None:
+        """An item that was encoded, and those with the same content that wait for it."""
+        assert one.picture is not None and one.hash is not None
+        width, height, thumbnail = one.picture
+        known = _Known(None, width, height, *coded)
+        self._fresh[one.hash] = known
+        if thumbnail is not None:
+            self._thumbnails.append((one.hash, thumbnail))
+        for other in (one, *self._waiting.pop(one.hash, ())):
+            self._add(other, known)
 
     def _add(self, one: Prepared, known: _Known) -> None:
         """An item with the code of a content."""
@@ -311,9 +294,8 @@ class Updater:
         return self._writer.features.read(id, id + 1)
 
     def _is_stored(self, key: bytes) -> bool:
-        """Whether the code of a content is stored; any thread may ask."""
-        with self._items.reading() as connection:
-            return bool(_with_content(connection, key, features=bool(self._writer.meta.features)))
+        """Whether the code of a content is stored; threads ask one after the other."""
+        return bool(_with_content(self._lookup, key, features=bool(self._writer.meta.features)))
 
     def _say(self) -> None:
         """Tell how far it is."""

@@ -71,7 +71,7 @@ def evaluate(
         seed: of the split; by default that of the run for its own protocol, else 0.
         root: folder of the data; by default where the run found them.
         batch_size: items that go through the network at once.
-        threads: how many decode.
+        threads: how many decode and encode.
         progress: called after each batch.
         protocol_options: options of the protocol.
 

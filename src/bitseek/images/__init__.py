@@ -2,6 +2,8 @@
 
 from bitseek.images._decode import decode, decode_many
 from bitseek.images._decode import upright as upright
+from bitseek.images._encoded import encoded as encoded
+from bitseek.images._encoded import in_pieces as in_pieces
 from bitseek.images._encoder import ImageEncoder as ImageEncoder
 from bitseek.images._encoder import tell_unreadable as tell_unreadable
 from bitseek.images._find import IMAGE_EXTENSIONS as IMAGE_EXTENSIONS

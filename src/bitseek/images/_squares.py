@@ -48,11 +48,17 @@ def squares(
     if isinstance(images, Features):
         return ((ids, images.rows(ids)) for ids in order)
     side = preprocess.size if cut else preprocess.resized
-    if isinstance(images, Pixels) and images.array.shape[1:3] == (preprocess.resized,) * 2:
+    if isinstance(images, Pixels) and are_ready(images, preprocess):
         part = central(preprocess.resized, side)
         return ((ids, _coloured(images.rows(ids)[:, part, part])) for ids in order)
     prepare = preprocess.square if cut else preprocess.resize
     return _decoded(images, order, threads, unreadable, preprocess.min_side, side, prepare)
+
+
+def are_ready(images: Images, preprocess: Preprocess) -> bool:
+    """Whether items are features, or pixels of the resized side, so that nothing must be decoded."""
+    resized = (preprocess.resized,) * 2
+    return isinstance(images, Features) or (isinstance(images, Pixels) and images.array.shape[1:3] == resized)
 
 
 def batches(

@@ -4,8 +4,10 @@ Safe where numba's own threads are not: several threads of a program may search 
 """
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from itertools import count
 
 
@@ -19,8 +21,25 @@ def thread_count() -> int:
     return os.cpu_count() or 1
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """In the block, the calling thread has no helpers: it is itself one of several that share the processors."""
+    before, _calling.alone = is_alone(), True
+    try:
+        yield
+    finally:
+        _calling.alone = before
+
+
+def is_alone() -> bool:
+    """Whether the calling thread is in a block of `alone`."""
+    return getattr(_calling, "alone", False)
+
+
 def spread(work: Callable[[int, int], object], size: int, *, threads: int | None = None, grain: int = 1) -> None:
     """Run `work(start, stop)` over pieces that make up 0 … size, on several threads; the caller is one of them.
+
+    Where it is `alone`, or no thread can be started, it does all of them.
 
     Args:
         work: must not depend on the order or the thread of the pieces; should spend its time in a kernel (`jit.njit`).
@@ -39,7 +58,7 @@ def spread(work: Callable[[int, int], object], size: int, *, threads: int | None
     >>> squares
     array([ 0,  1,  4,  9, 16, 25, 36, 49, 64, 81])
     """
-    threads = thread_count() if threads is None else threads
+    threads = 1 if is_alone() else thread_count() if threads is None else threads
     # A few pieces for each thread: the fast ones take from the slow ones, and little is lost at the end.
     length = max(grain, -(-size // (4 * threads)), 1) if threads > 1 else max(size, 1)
     pieces = -(-size // length)
@@ -53,7 +72,12 @@ def spread(work: Callable[[int, int], object], size: int, *, threads: int | None
         while (piece := next(ticket)) < pieces:
             work(piece * length, min((piece + 1) * length, size))
 
-    helpers = [_pool().submit(worker) for _ in range(min(threads, pieces) - 1)]
+    helpers: list[Future[None]] = []
+    try:
+        for _ in range(min(threads, pieces) - 1):
+            helpers.append(_pool().submit(worker))
+    except RuntimeError:  # the system has no further thread, or the interpreter is about to end
+        pass
     try:
         worker()
     finally:
@@ -63,6 +87,7 @@ def spread(work: Callable[[int, int], object], size: int, *, threads: int | None
             helper.result()
 
 
+_calling = threading.local()
 _executors: list[ThreadPoolExecutor] = []
 
 

@@ -5,6 +5,7 @@ This package needs torch, which comes with the extra `train`.
 
 from bitseek.models._among_threads import among_threads as among_threads
 from bitseek.models._among_threads import features_of as features_of
+from bitseek.models._among_threads import threads_on as threads_on
 from bitseek.models._augment import Draws as Draws
 from bitseek.models._augment import augment as augment
 from bitseek.models._backbone import SMALL_CNN as SMALL_CNN
@@ -12,6 +13,7 @@ from bitseek.models._backbone import TORCHVISION as TORCHVISION
 from bitseek.models._backbone import Backbone, build_backbone
 from bitseek.models._backbone import BackboneConfig as BackboneConfig
 from bitseek.models._backbone import architecture as architecture
+from bitseek.models._backbone import published_file as published_file
 from bitseek.models._backbone import rebuild_backbone as rebuild_backbone
 from bitseek.models._batch_norm import estimate_batch_norm as estimate_batch_norm
 from bitseek.models._device import pick_device as pick_device

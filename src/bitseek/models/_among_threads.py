@@ -4,15 +4,16 @@ Torch lets its threads share each layer instead. They meet some hundred times a 
 others want a processor too (those who decode the next images, another program), most of the time is spent so.
 """
 
-import os
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bitseek.kernels.threads import is_alone, spread
 from bitseek.models._backbone import Backbone
 from bitseek.models._pixels import as_tensor, colours, normalise
 
@@ -35,57 +36,57 @@ def features_of(backbone: Backbone, squares: np.ndarray) -> Tensor:
 
 
 def among_threads(network: Callable[[np.ndarray], Tensor], batch: np.ndarray) -> Tensor:
-    """What a network gives for a batch, (n, D), by as many threads as torch would use here.
+    """What a network gives for a batch, (n, D), by as many threads as torch would use here; by one that is `alone`.
 
     Args:
         network: from (m, …) to (m, D) on the CPU, called by several threads at once.
         batch: (n, …); fewer than twice `LEAST` are one part, whose layers torch's threads share.
     """
     threads = torch.get_num_threads()
-    parts = min(threads, len(batch) // LEAST)
-    if parts < 2:
+    if is_alone():
+        with _without_helpers():
+            return network(batch)
+    if min(threads, len(batch) // LEAST) < 2:
         return network(batch)
+    parts = np.array_split(batch, min(threads, len(batch) // LEAST))
+    found: list[Tensor] = [torch.empty(0)] * len(parts)
+
+    def work(start: int, stop: int) -> None:
+        with _without_helpers():
+            for i in range(start, stop):
+                found[i] = network(parts[i])
+
+    spread(work, len(parts), threads=threads)
+    return torch.cat(found)
+
+
+def threads_on(device: torch.device) -> int:
+    """How many threads may run a network on a device at a time, each `alone`: torch's on a CPU, else 1."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
+@contextmanager
+def _without_helpers() -> Iterator[None]:
+    """In the block, torch has one thread for what the calling thread computes."""
+    before = torch.get_num_threads()  # the first call in a thread sets its number to that of all
+    _set_own_number(1)
     try:
-        pool = _pool(threads)
-        shares = [pool.submit(network, part) for part in np.array_split(batch, parts)]
-    except RuntimeError:  # no further thread may be started, or the interpreter is about to end
-        return network(batch)
-    return torch.cat([share.result() for share in shares])
+        yield
+    finally:
+        _set_own_number(before)
 
 
-def _be_alone() -> None:
-    """Give the calling thread no helpers in torch."""
-    torch.get_num_threads()  # the first call in a thread sets the number of all; what comes after holds
-    torch.set_num_threads(1)
+@cache
+def _openmp() -> ctypes.CDLL | None:
+    """The OpenMP library that torch computes with, if it is found."""
+    library = ctypes.CDLL(torch._C.__file__)
+    return library if hasattr(library, "omp_set_num_threads") else None
 
 
-_pools: dict[int, ThreadPoolExecutor] = {}
-_starting = threading.Lock()
-
-
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that have no helpers in torch, for the whole process; started when first needed.
-
-    Raises:
-        RuntimeError: they cannot be started.
-    """
-    with _starting:
-        if threads not in _pools:
-            pool = ThreadPoolExecutor(threads, "network", initializer=_be_alone)
-            together = threading.Barrier(threads + 1)
-            try:
-                for _ in range(threads):
-                    pool.submit(together.wait)
-                together.wait()
-            except RuntimeError:
-                together.abort()
-                pool.shutdown()
-                raise
-            finally:
-                torch.set_num_threads(threads)  # which was set to 1 for all threads that begin from now on, too
-            _pools[threads] = pool
-        return _pools[threads]
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pools.clear)  # a forked child has none of its parent's threads
+def _set_own_number(threads: int) -> None:
+    """Set torch's number of threads for the calling thread; its own setter is for all that begin later, too."""
+    library = _openmp()
+    if library is None:
+        torch.set_num_threads(threads)
+    else:
+        library.omp_set_num_threads(threads)

@@ -148,10 +148,25 @@ def _network(
 
             return tv.get_model(name, weights="DEFAULT" if pretrained else None)
 
-        network = download(name, build, None) if pretrained else build()
+        network = download(name, build, None, published_file(name)) if pretrained else build()
         network.classifier[6] = nn.Identity()  # what remains gives the 4,096 features of fc7 after ReLU
         return network, {}, ("classifier.6.",)
     return _timm(name, pretrained, size, options)
+
+
+def published_file(name: str) -> str | None:
+    """Which file has the published weights of a backbone, and where it is; None where there are none."""
+    if name in TORCHVISION:
+        from torchvision import models as tv
+
+        return str(tv.get_model_weights(name).DEFAULT.url)
+    import timm
+
+    published = timm.get_pretrained_cfg(name, allow_unregistered=True) if timm.is_model(name) else None
+    if published is None or not published.hf_hub_id:
+        address: str | None = published and published.url
+        return address
+    return f"model.safetensors of https://huggingface.co/{published.hf_hub_id}"
 
 
 def _refuse(name: str, options: dict[str, Any]) -> None:
@@ -179,7 +194,8 @@ def _timm(
         return timm.create_model(name, pretrained=pretrained, num_classes=0, **extra)
 
     try:
-        network = download(name, build, published and published.hf_hub_id) if pretrained else build()
+        hub = published and published.hf_hub_id
+        network = download(name, build, hub, published_file(name)) if pretrained else build()
     except TypeError as error:
         raise RunError(f"timm's {name} does not take the options {sorted(options)}: {error}") from error
     config = timm.data.resolve_model_data_config(network)

@@ -31,7 +31,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file raises nearly anything
-        raise RunError(f"{path} is neither safetensors nor a plain state dict: {_reason(error)}") from error
+        safe = path.suffix == ".safetensors"  # torch's own sentence advises to read it unsafely
+        reason = _reason(error) if safe else "nothing but tensors is read from it, since more could be a program"
+        raise RunError(f"{path} is neither safetensors nor a plain state dict: {reason}") from error
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
@@ -95,16 +97,17 @@ def digest_of(state: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def download(name: str, build: Callable[[], Any], repository: str | None) -> Any:
+def download(name: str, build: Callable[[], Any], repository: str | None, file: str | None) -> Any:
     """Build a network with published weights: from the cache, else from the network, without waiting where none is.
 
     Args:
         name: of the backbone.
         build: builds the network, and downloads.
         repository: of the Hugging Face hub that the weights come from; None for another host.
+        file: which one has the weights, for who must get it elsewhere; None where that is not known.
 
     Raises:
-        RunError: they cannot be downloaded; the message says what to do without.
+        RunError: they cannot be downloaded; the message says which file to get, and what to do without.
     """
     try:
         if repository is not None:
@@ -117,8 +120,9 @@ def download(name: str, build: Callable[[], Any], repository: str | None) -> Any
         return build()
     except (OSError, RuntimeError) as error:
         raise RunError(
-            f"the weights of {name} cannot be downloaded ({type(error).__name__}: {_reason(error)}); download them "
-            "elsewhere and give --weights FILE (safetensors or a state dict), or start from scratch with --weights none"
+            f"the weights of {name} cannot be downloaded ({type(error).__name__}: {_reason(error)}); get "
+            f"{file or 'them'} elsewhere and give --weights FILE (safetensors or a state dict), or start from "
+            "scratch with --weights none"
         ) from error
 
 

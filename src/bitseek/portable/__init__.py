@@ -11,8 +11,8 @@ run; by nothing else here.
 
 from bitseek.portable._export import export_onnx
 from bitseek.portable._fingerprint import same_codes as same_codes
+from bitseek.portable._load import fingerprint_of as fingerprint_of
 from bitseek.portable._load import load
-from bitseek.portable._onnx_file import is_bitseek_onnx as is_bitseek_onnx
 from bitseek.portable._onnx_hasher import LOGIT_BOUND as LOGIT_BOUND
 from bitseek.portable._onnx_hasher import MODEL as MODEL
 from bitseek.portable._onnx_hasher import OnnxHasher

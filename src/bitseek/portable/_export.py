@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bitseek._files import FilePath, free_target
+from bitseek._files import FilePath
 from bitseek.errors import MissingExtra, RunError
 from bitseek.portable._fingerprint import ONNX
 from bitseek.portable._onnx_file import (
@@ -18,7 +18,7 @@ from bitseek.portable._onnx_file import (
     MOST_BYTES,
     SQUARES,
     Metadata,
-    is_bitseek_onnx,
+    free_onnx,
     write_onnx,
 )
 
@@ -46,7 +46,7 @@ def export_onnx(hasher: "bitseek.runs.Hasher", file: FilePath) -> Path:
         BitseekError: something else is in the place of the file, there is no backbone, the weights are more than the
             2 GiB that one file holds, or a layer has no form in ONNX.
     """
-    free_target(file, "an ONNX file of bitseek", is_bitseek_onnx)
+    free_onnx(file)
     preprocess = hasher.preprocess  # refuses a hasher without backbone
     size = sum(tensor.numel() * tensor.element_size() for tensor in hasher.state_dict().values())
     if size > MOST_BYTES:

@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
-from bitseek._files import FilePath, user_path
+from bitseek._files import FilePath, read_json, user_path
 from bitseek._hub import fetch
 from bitseek.errors import RunError
 from bitseek.images import printable
+from bitseek.portable._onnx_file import metadata_of, read_onnx
 from bitseek.portable._onnx_hasher import MODEL, OnnxHasher
 
 if TYPE_CHECKING:
@@ -48,6 +49,22 @@ def load(
             )
         return _run(path, device)
     return _onnx(path / MODEL, device, threads)
+
+
+def fingerprint_of(model: FilePath) -> str | None:
+    """The fingerprint that a model on this machine says it has, found out without loading its network.
+
+    None if nothing is there, as of a model of the hub, or what is there says none.
+
+    Raises:
+        BitseekError: it is damaged.
+    """
+    path = user_path(model)
+    if (path / _RUN).is_file():
+        config = read_json(path / _RUN)
+        return config.get("fingerprint") if isinstance(config, dict) else None
+    file = path if path.is_file() else path / MODEL
+    return metadata_of(read_onnx(file)).fingerprint if file.is_file() else None
 
 
 def _onnx(path: Path, device: str, threads: int | None) -> OnnxHasher:

@@ -15,7 +15,7 @@ import numpy as np
 from bitseek._checks import whole_number
 from bitseek.errors import BitseekError, MissingExtra, RunError
 from bitseek.images import printable
-from bitseek.kernels.threads import spread, thread_count
+from bitseek.kernels.threads import is_alone, spread, thread_count
 from bitseek.portable._onnx_file import SQUARES, digest_in, read_onnx
 
 if TYPE_CHECKING:
@@ -64,9 +64,10 @@ class Network:
 
     def run(self, outputs: list[str], squares: np.ndarray) -> list[np.ndarray]:
         """Outputs of the graph by their names, (n, …) each, for (n, s, s, 3) uint8 squares, n ≥ 1."""
-        if len(squares) < 2 * self.threads:
+        threads = 1 if is_alone() else self.threads
+        if len(squares) < 2 * threads and not is_alone():
             return list(self.session.run(outputs, {SQUARES: squares}))
-        session, length = self._session_alone(), min(AT_ONCE, -(-len(squares) // self.threads))
+        session, length = self._session_alone(), min(AT_ONCE, -(-len(squares) // threads))
         parts = [squares[start : start + length] for start in range(0, len(squares), length)]
         found: list[list[np.ndarray]] = [[] for _ in parts]
 
@@ -74,7 +75,7 @@ class Network:
             for i in range(start, stop):
                 found[i] = session.run(outputs, {SQUARES: parts[i]})
 
-        spread(work, len(parts), threads=self.threads)
+        spread(work, len(parts), threads=threads)
         return [np.concatenate(values) for values in zip(*found, strict=True)]
 
     def _session_alone(self) -> "onnxruntime.InferenceSession":

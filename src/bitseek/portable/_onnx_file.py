@@ -13,6 +13,7 @@ Metadata are written and taken away without the library `onnx`: who only runs mo
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def write_onnx(path: FilePath, graph: bytes, metadata: Metadata) -> Path:
     Raises:
         BitseekError: something else is there, or the file cannot be written.
     """
-    target = free_target(path, _WHAT, is_bitseek_onnx)
+    target = free_onnx(path)
     content = graph + b"".join(_entry(key, value.encode()) for key, value in metadata.to_text().items())
     with atomic(target) as part:
         part.write_bytes(content + _DIGEST + _digest(content))
@@ -114,15 +115,21 @@ def write_onnx(path: FilePath, graph: bytes, metadata: Metadata) -> Path:
 
 def graph_of(content: bytes) -> bytes:
     """The graph in such a file, as `write_onnx` takes it: the model without its metadata."""
-    kept, at = [], 0
-    while at < len(content):
-        begin = at
-        field, at = _number(content, at)
-        value, at = _number(content, at)
-        at += value if field & 7 == _SIZED else 0
-        if field >> 3 != _METADATA:
-            kept.append(content[begin:at])
-    return b"".join(kept)
+    return b"".join(content[begin:end] for number, begin, _, end in _fields(content) if number != _METADATA)
+
+
+def metadata_of(content: bytes) -> Metadata:
+    """What such a file says of its model.
+
+    Raises:
+        BitseekError: an entry is absent or is not what it should be.
+    """
+    pairs = (content[value:end] for number, _, value, end in _fields(content) if number == _METADATA)
+    try:
+        entries = dict([pair[value:end].decode() for _, _, value, end in _fields(pair)] for pair in pairs)
+    except (ValueError, IndexError) as error:
+        raise BitseekError(f"its metadata are damaged: {error}") from error
+    return Metadata.of_text(entries)
 
 
 def read_onnx(path: FilePath) -> bytes:
@@ -144,8 +151,16 @@ def digest_in(content: bytes) -> str:
     return content[-32:].decode()
 
 
-def is_bitseek_onnx(path: Path) -> bool:
-    """Whether there is an intact ONNX file of bitseek."""
+def free_onnx(path: FilePath) -> Path:
+    """Where such a file may be written: where nothing is, or an intact one.
+
+    Raises:
+        BitseekError: something else is there, or no folder for it.
+    """
+    return free_target(path, _WHAT, _is_ours)
+
+
+def _is_ours(path: Path) -> bool:
     try:
         return bool(read_onnx(path))
     except BitseekError:
@@ -163,6 +178,18 @@ def _field(number: int, value: bytes) -> bytes:
     while size > 127:
         digits, size = digits + bytes([size & 127 | 128]), size >> 7
     return bytes([number << 3 | _SIZED]) + digits + bytes([size]) + value
+
+
+def _fields(content: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """The fields of a protocol buffer: number, where it begins, where its value begins, where it ends."""
+    begin = 0
+    while begin < len(content):
+        key, value = _number(content, begin)
+        size, end = _number(content, value)
+        if key & 7 == _SIZED:
+            value, end = end, end + size
+        yield key >> 3, begin, value, end
+        begin = end
 
 
 def _number(content: bytes, at: int) -> tuple[int, int]:

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from bitseek._checks import as_array
-from bitseek._files import FilePath, atomic, free_target, user_path
+from bitseek._files import FilePath, atomic, user_path
 from bitseek.codes import trained_length
 from bitseek.errors import BitseekError, MissingExtra, RunError, ShapeError
-from bitseek.images import Features, ImageEncoder, Images, Preprocess, Progress, batches, printable
+from bitseek.images import Features, ImageEncoder, Images, Preprocess, Progress, encoded, printable
 from bitseek.portable._fingerprint import INT8
 from bitseek.portable._network import Network
 from bitseek.portable._onnx_file import (
@@ -19,8 +19,9 @@ from bitseek.portable._onnx_file import (
     LOGITS,
     SQUARES,
     Metadata,
+    free_onnx,
     graph_of,
-    is_bitseek_onnx,
+    metadata_of,
     read_onnx,
     write_onnx,
 )
@@ -69,7 +70,7 @@ class OnnxHasher(ImageEncoder):
         content, name = read_onnx(file), printable(self.file)
         try:
             self._network = Network(self.file, content, threads)
-            self.metadata = Metadata.of_text(self._network.session.get_modelmeta().custom_metadata_map)
+            self.metadata = metadata_of(content)
             self._widths = _widths(self._network.session, self.metadata)
         except BitseekError as error:
             raise error if isinstance(error, MissingExtra | ShapeError) else RunError(f"{name}: {error}") from error
@@ -90,6 +91,11 @@ class OnnxHasher(ImageEncoder):
     def fingerprint(self) -> str:
         """Names the model; see `same_codes`."""
         return self.metadata.fingerprint
+
+    @property
+    def at_once(self) -> int:
+        """How many threads may call `logits_of` at a time and gain by it."""
+        return self._network.threads
 
     @property
     def preprocess(self) -> Preprocess:
@@ -127,11 +133,17 @@ class OnnxHasher(ImageEncoder):
         if isinstance(images, Features):
             raise ShapeError(f"{self!r} takes images, not features; the hasher that it was exported from takes both")
         failed: dict[int, str] = {}
-        read = batches(
-            images, self.preprocess, batch_size=batch_size, threads=threads, progress=progress, unreadable=failed
+        read = encoded(
+            images,
+            self.preprocess,
+            self.logits_of,
+            at_once=self.at_once,
+            batch_size=batch_size,
+            threads=threads,
+            progress=progress,
+            unreadable=failed,
         )
-        parts = [np.zeros((0, self.bits), np.float32), *(self.logits_of(batch) for _, batch in read)]
-        return np.concatenate(parts), failed
+        return np.concatenate([np.zeros((0, self.bits), np.float32), *(logits for _, logits in read)]), failed
 
     def logits_of(self, squares: np.ndarray) -> Float32[np.ndarray, "n bits"]:
         """Logits of one batch: (n, s, s, 3) uint8 squares of `preprocess`.
@@ -171,7 +183,7 @@ class OnnxHasher(ImageEncoder):
         if self.metadata.prefix_of is not None:  # the file may be that of the whole
             write_onnx(target, graph_of(content), self.metadata)
             return
-        with atomic(free_target(target, "an ONNX file of bitseek", is_bitseek_onnx)) as part:
+        with atomic(free_onnx(target)) as part:
             part.write_bytes(content)
 
     def _run(self, outputs: list[str], squares: np.ndarray) -> list[np.ndarray]:

@@ -20,14 +20,14 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from bitseek._checks import whole_number
-from bitseek._files import FilePath, free_target
+from bitseek._files import FilePath
 from bitseek.codes import signs
 from bitseek.errors import DataError, MissingExtra, RunError, ShapeError
 from bitseek.images import Features, as_images, batches, printable
 from bitseek.kernels.threads import thread_count
 from bitseek.portable._fingerprint import INT8, of_int8
 from bitseek.portable._network import start_session
-from bitseek.portable._onnx_file import FEATURES, LOGITS, SQUARES, is_bitseek_onnx, write_onnx
+from bitseek.portable._onnx_file import FEATURES, LOGITS, SQUARES, free_onnx, write_onnx
 from bitseek.portable._onnx_hasher import OnnxHasher
 
 OPERATORS = ("Conv", "Gemm", "MatMul", "Clip", "Relu", "Add", "MaxPool")
@@ -67,7 +67,7 @@ def quantise(
         BitseekError: `file` is no float32 model of bitseek, no image can be read, or something else is in the place of
             `out`.
     """
-    free_target(out, "an ONNX file of bitseek", is_bitseek_onnx)
+    free_onnx(out)
     model = OnnxHasher(file, threads=threads)
     if INT8 in model.fingerprint:
         raise RunError(

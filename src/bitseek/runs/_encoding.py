@@ -11,8 +11,8 @@ from jaxtyping import Float32, Int64
 
 from bitseek.codes import Codes
 from bitseek.errors import ShapeError
-from bitseek.images import BATCH, Features, Images, Preprocess, Progress, batches
-from bitseek.models import Backbone, features_of, gathered_array, gathered_objects, rows_of_rank
+from bitseek.images import BATCH, Features, Images, Preprocess, Progress, batches, encoded
+from bitseek.models import Backbone, features_of, gathered_array, gathered_objects, rows_of_rank, threads_on
 
 if TYPE_CHECKING:
     from bitseek.runs._hasher import Hasher
@@ -81,7 +81,7 @@ def encode(
         images: where the items are.
         indices: which of them, (m,) int64; all if not given.
         batch_size: items that go through the network at once.
-        threads: how many decode.
+        threads: how many decode and encode.
         progress: called after each batch.
 
     Raises:
@@ -89,10 +89,18 @@ def encode(
     """
     unreadable: dict[int, str] = {}
     wanted = of_rank(images, indices)
-    read = batches_for(
-        hasher, images, wanted, batch_size=batch_size, threads=threads, progress=progress, unreadable=unreadable
+    read = encoded(
+        images,
+        _preprocess_for(hasher, images),
+        hasher.logits_of,
+        wanted,
+        at_once=hasher.at_once,
+        batch_size=batch_size,
+        threads=threads,
+        progress=progress,
+        unreadable=unreadable,
     )
-    ids, logits = joined([(ids, hasher.logits_of(batch)) for ids, batch in read], hasher.bits, hasher.device)
+    ids, logits = joined(list(read), hasher.bits, hasher.device)
     return Encoded(ids, logits, from_all_ranks(unreadable))
 
 
@@ -108,17 +116,19 @@ def encode_features(
     """Outputs of a backbone in evaluation mode; the arguments are those of `encode`."""
     backbone.to(memory_format=torch.channels_last).eval()
     unreadable: dict[int, str] = {}
-    read = batches(
+    device = next(backbone.parameters()).device
+    read = encoded(
         images,
         backbone.preprocess,
+        lambda batch: features_of(backbone, batch).cpu().numpy(),
         of_rank(images, indices),
+        at_once=threads_on(device),
         batch_size=batch_size,
         threads=threads,
         progress=progress,
         unreadable=unreadable,
     )
-    parts = [(ids, features_of(backbone, batch).cpu().numpy()) for ids, batch in read]
-    ids, features = joined(parts, backbone.features, next(backbone.parameters()).device)
+    ids, features = joined(list(read), backbone.features, device)
     return EncodedFeatures(ids, features, from_all_ranks(unreadable))
 
 
@@ -130,12 +140,16 @@ def batches_for(
     Raises:
         BitseekError: images for a hasher that takes features only, or features of another length.
     """
-    preprocess = Preprocess()  # which says nothing about features
+    return batches(images, _preprocess_for(hasher, images), indices, unreadable=unreadable, **how)
+
+
+def _preprocess_for(hasher: "Hasher", images: Images) -> Preprocess:
+    """That of the hasher; of features, which it says nothing about, any."""
     if not isinstance(images, Features):
-        preprocess = hasher.preprocess
-    elif hasher.features not in (None, images.dimensions):
+        return hasher.preprocess
+    if hasher.features not in (None, images.dimensions):
         raise ShapeError(f"{hasher!r} takes features of length {hasher.features}, got {images.dimensions}")
-    return batches(images, preprocess, indices, unreadable=unreadable, **how)
+    return Preprocess()
 
 
 def of_rank(images: Images, indices: np.ndarray | None) -> Int64[np.ndarray, " m"]:

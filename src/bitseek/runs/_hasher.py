@@ -17,7 +17,16 @@ from bitseek.codes import Codes, prefix_fingerprint, trained_length
 from bitseek.errors import BitseekError, RunError, ShapeError
 from bitseek.images import BATCH, ImageEncoder, Images, Preprocess, Progress, as_images, tell_unreadable
 from bitseek.methods import method_class
-from bitseek.models import Backbone, architecture, as_tensor, digest_of, estimate_batch_norm, features_of, pick_device
+from bitseek.models import (
+    Backbone,
+    architecture,
+    as_tensor,
+    digest_of,
+    estimate_batch_norm,
+    features_of,
+    pick_device,
+    threads_on,
+)
 from bitseek.runs._config import RunConfig
 from bitseek.runs._encoding import batches_for, encode, from_all_ranks, of_rank
 from bitseek.runs._folder import make_run_folder, read_model, read_report, write_card, write_model
@@ -91,6 +100,11 @@ class Hasher(nn.Module, ImageEncoder, OnTheHub):
     def device(self) -> torch.device:
         """Where the hasher computes."""
         return next(self.parameters(), next(self.buffers(), torch.zeros(0))).device
+
+    @property
+    def at_once(self) -> int:
+        """How many threads may call `logits_of` at a time and gain by it: torch's on a CPU, else 1."""
+        return threads_on(self.device)
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -231,7 +245,7 @@ class Hasher(nn.Module, ImageEncoder, OnTheHub):
         adapted = copy.deepcopy(self)
         adapted.report = None  # it is of the hasher as it was trained
         given, failed = as_images(images), dict[int, str]()
-        wanted = np.arange(len(given)) if indices is None else as_ids(indices, len(given))
+        wanted = np.arange(len(given)) if indices is None else as_ids(indices, len(given), "indices", "these images")
         read = batches_for(
             adapted, given, of_rank(given, wanted), batch_size=batch_size, threads=threads, unreadable=failed
         )
