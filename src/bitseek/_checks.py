@@ -65,22 +65,25 @@ def as_rows(rows: Any) -> slice | np.ndarray:
     return chosen
 
 
-def as_ids(ids: Any, size: int) -> np.ndarray:
+def as_ids(ids: Any, size: int, what: str = "ids", of: str = "this index") -> np.ndarray:
     """Ids of items that a user gave, one or several, as (m,) int64.
 
     Args:
         ids: whole numbers.
         size: how many ids were ever given: 0 … size − 1.
+        what: they are called in errors.
+        of: whose they are.
 
     Raises:
         ShapeError: what is no row of whole numbers.
         BitseekError: an id that was never given.
     """
-    given = np.atleast_1d(as_array(ids, "ids"))
+    given = np.atleast_1d(as_array(ids, what))
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
-        raise ShapeError(f"ids are whole numbers in one row, got {given.shape} {given.dtype}")
+        mask = "; of a mask, give np.flatnonzero" if given.dtype.kind == "b" else ""
+        raise ShapeError(f"{what} are whole numbers in one row, got {given.shape} {given.dtype}{mask}")
     given = given.astype(np.int64)
     if given.size and (given.min() < 0 or given.max() >= size):
         bad = given[(given < 0) | (given >= size)][:5].tolist()
-        raise BitseekError(f"there are no items with the ids {bad}; ids of this index are 0 to {size - 1}")
+        raise BitseekError(f"{what} of {of} are {f'0 to {size - 1}' if size else 'none'}, got {bad}")
     return given

@@ -62,7 +62,7 @@ def test_a_folder_is_one_index_that_copies_nothing(tmp_path):
     before = {file: file.read_bytes() for file in (tmp_path / "s").iterdir()}
     engine.add(database[:3])
     engine.remove([5])
-    with pytest.raises(BitseekError, match="no items with the ids"):
+    with pytest.raises(BitseekError, match="ids of these shards are"):
         engine.path(900)
     engine.close()
     with pytest.raises(BitseekError, match="closed"):

@@ -257,7 +257,7 @@ class TestOddArguments:
             lambda: unchecked(self.index.add)(queries),
             lambda: unchecked(bare.__init__)(queries),
         ):
-            with pytest.raises(ShapeError, match=r"is Codes, got \w+; make them by Codes.from_logits"):
+            with pytest.raises(ShapeError, match=r"codes are Codes, got \w+; use Codes.from_bits or Codes.from_logits"):
                 call()
 
     @pytest.mark.parametrize("plan", ["fast", None, 3])
@@ -279,7 +279,7 @@ class TestOddArguments:
     @pytest.mark.parametrize("ids", [4, -1, [1, 4], np.array([2**63], np.uint64)])
     def test_ids_that_were_never_given(self, ids):
         for call in (self.index.remove, self.index.codes):
-            with pytest.raises(BitseekError, match=r"no items with the ids \[.*\]; ids of this index are 0 to 3"):
+            with pytest.raises(BitseekError, match=r"ids of this index are 0 to 3, got \[.*\]"):
                 call(ids)
         assert len(self.index) == 4
 

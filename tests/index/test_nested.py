@@ -163,7 +163,7 @@ def test_what_does_not_fit_is_refused():
             unchecked(index.nearest)(database[:1], bad)
     with pytest.raises(ShapeError, match="radius"):
         unchecked(index.within)(database[:1], -1)
-    with pytest.raises(BitseekError, match="no items with the ids"):
+    with pytest.raises(BitseekError, match="ids of this index are"):
         NestedIndex(database, 32, gone=[50])
     with pytest.raises(ShapeError):
         unchecked(index.within)(database.to_bits(), 3)

@@ -383,7 +383,7 @@ class TestErrors:
         with IndexWriter(tmp_path, 64) as writer:
             with pytest.raises(CodeWidthError, match="64 bits, got codes of 32"):
                 writer.append(some_codes(3, 32))
-            with pytest.raises(BitseekError, match="no items with the ids"):
+            with pytest.raises(BitseekError, match="ids of this index are"):
                 writer.remove([0])
             with pytest.raises(RunError, match="another process is writing"):
                 IndexWriter(tmp_path, 64)

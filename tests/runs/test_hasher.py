@@ -305,9 +305,11 @@ def test_adapted_to_images_in_any_form_and_only_where_there_is_batch_norm():
         Hasher(None, LinearHead(12, 16), 16).adapted(rows)
     with pytest.raises(BitseekError, match="at least 2 items, got 1"):
         hasher.adapted(rows[:1])
-    for wrong in (np.ones(400, bool), [0.5, 1.2], [0, 400], [-1, 0], "ab", [[0, 1]]):
-        with pytest.raises(BitseekError, match="ids"):
+    for wrong in (np.ones(400, bool), [0.5, 1.2], [-1, 0], "ab", [[0, 1]]):
+        with pytest.raises(BitseekError, match=r"^indices "):
             hasher.adapted(rows, wrong)
+    with pytest.raises(BitseekError, match=r"^indices of these images are 0 to 399, got \[400\]$"):
+        hasher.adapted(rows, [0, 400])
 
 
 def test_an_image_that_cannot_be_read_does_not_drop_out_of_the_statistics_in_silence(tmp_path):

@@ -113,11 +113,20 @@ def remove(
         items: paths of images, numbers of items, or folders that were indexed (one with digits for a name as ./7).
     """
     from bitseek.engines import open_collection, without_password
+    from bitseek.images import printable
 
     with open_collection(collection) as opened:
         roots = opened.roots()
         folders = [each for each in items if not each.isdecimal() and os.path.realpath(each) in roots]
-        ids = [item_of(opened, each).id for each in items if each not in folders]
+        others = [each for each in items if each not in folders]
+        for each in others:
+            if not each.isdecimal() and os.path.isdir(each):
+                known = ", ".join(map(printable, roots))
+                raise BitseekError(
+                    f"{printable(each)} was not indexed by itself; the folders that were are {known}; give one of "
+                    "these, or the images that shall go"
+                )
+        ids = [item_of(opened, each).id for each in others]
         count = sum(opened.forget(folder) for folder in folders) + (opened.remove(ids) if ids else 0)
         left = len(opened)
     value = {"removed": count, "items": left}

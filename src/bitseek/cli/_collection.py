@@ -134,15 +134,15 @@ def search(
     if (bool(images) + (like is not None) + (code is not None)) != 1:
         raise BitseekError("a search is for one of three: images, --like ITEM, or --code HEX")
     with open_collection(collection) as opened:
-        asked: Any = images
+        query: Any = images
         if like is not None:
-            asked = [item_of(opened, like)]
+            query = [item_of(opened, like)]
         elif code is not None:
             from bitseek.codes import Codes
 
-            asked = Codes.from_hex([code], opened.bits)
+            query = Codes.from_hex([code], opened.bits)
         found = opened.search(
-            asked,
+            query,
             k=10 if k is None and radius is None else k,
             radius=radius,
             label=label,

@@ -236,15 +236,25 @@ def hamming_distances(a: Codes, b: Codes) -> Int32[np.ndarray, "a b"]:
     return distances
 
 
-def check_codes(*given: Any) -> None:
-    """Refuse what is no `Codes`, bits or logits for example.
+def check_codes(*given: Any, bits: int | None = None, of: str = "this index") -> None:
+    """Refuse what is no `Codes`, bits or logits for example, and codes of another length.
+
+    Args:
+        given: what shall be codes.
+        bits: the length that they shall have; any if None.
+        of: what holds codes of that length, in words.
 
     Raises:
         ShapeError: it is something else.
+        CodeWidthError: another length.
     """
     for codes in given:
         if not isinstance(codes, Codes):
             raise ShapeError(f"codes are Codes, got {type(codes).__name__}; use Codes.from_bits or Codes.from_logits")
+        if bits not in (None, codes.bits):
+            raise CodeWidthError(
+                f"{of} holds codes of {bits} bits, got codes of {codes.bits} bits; use the same hasher for both"
+            )
 
 
 _AT_ONCE = 1 << 16

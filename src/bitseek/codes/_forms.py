@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from bitseek._checks import whole_number
-from bitseek._files import atomic, parse, read_npz, user_path, write_npz
+from bitseek._files import atomic, parse, read_npz, user_path, write_npy, write_npz
 from bitseek.codes._bits import BitOrder, Words, as_bits, from_bytes, from_hex, pack, to_bytes, to_hex, unpack
 from bitseek.codes._faiss import find_codes, write_codes
 from bitseek.errors import BitseekError, ShapeError
@@ -98,11 +98,6 @@ def _read_faiss(path: Path, bits: int | None) -> Found:
 # --- single arrays, and text -----------------------------------------------------------------------------------
 
 
-def _write_array(path: Path, array: np.ndarray) -> None:
-    with atomic(path) as part, part.open("wb") as file:
-        np.lib.format.write_array(file, array, allow_pickle=False)
-
-
 def _read_array(path: Path) -> np.ndarray:
     with path.open("rb") as file:
         return np.lib.format.read_array(file, allow_pickle=False)
@@ -111,7 +106,7 @@ def _read_array(path: Path) -> np.ndarray:
 def _packed(order: BitOrder) -> Form:
     return Form(
         f".npy, (n, ceil(bits / 8)) uint8, as np.packbits(bits, axis=1, bitorder='{order}')",
-        lambda path, words, bits: _write_array(path, to_bytes(words, bits, order)),
+        lambda path, words, bits: write_npy(path, to_bytes(words, bits, order)),
         lambda path, bits: _found(from_bytes(_read_array(path), bits, order)),
     )
 
@@ -128,7 +123,7 @@ FORMS = {
     "packed-big": _packed("big"),
     "signs": Form(
         ".npy, (n, bits) int8 of -1 and +1",
-        lambda path, words, bits: _write_array(path, np.where(unpack(words, bits), np.int8(1), np.int8(-1))),
+        lambda path, words, bits: write_npy(path, np.where(unpack(words, bits), np.int8(1), np.int8(-1))),
         lambda path, bits: _found(as_bits(_read_array(path)), bits),
     ),
     "hex": Form(

@@ -2,12 +2,13 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex
 
 import numpy as np
-from jaxtyping import UInt64
+from jaxtyping import Int64, UInt64
 
 from bitseek._files import user_path
 from bitseek.errors import BitseekError, DataError
@@ -98,6 +99,13 @@ class Pool:
 def encoded(text: str) -> bytes:
     """Text as bytes, file names that are not UTF-8 as they are on disk."""
     return text.encode("utf-8", "surrogateescape")
+
+
+def named_classes(owners: Sequence[str | None]) -> tuple[tuple[str, ...], Int64[np.ndarray, " n"]]:
+    """The classes of items by the names of theirs, sorted, and the label of each item; −1 for None."""
+    classes = tuple(sorted({owner for owner in owners if owner is not None}))
+    numbers: dict[str | None, int] = {owner: label for label, owner in enumerate(classes)}
+    return classes, np.array([numbers.get(owner, -1) for owner in owners], np.int64)
 
 
 def folder_name(folder: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bitseek._files import FilePath, user_path
-from bitseek.data._pool import Pool, folder_name
+from bitseek.data._pool import Pool, folder_name, named_classes
 from bitseek.data._protocol import Protocol
 from bitseek.data._spec import CutOff, ProtocolSpec
 from bitseek.data._splits import draw_per_class
@@ -105,10 +105,7 @@ def _counts(names: Sequence[str], depth: int) -> dict[str, Any]:
 
 def _pool(path: Path, relative: tuple[str, ...], depth: int) -> Pool:
     """All images, with the sub-folder at a depth as their class."""
-    owners = [_folder_of(name, depth) for name in relative]
-    classes = tuple(sorted({owner for owner in owners if owner is not None}))
-    numbers: dict[str | None, int] = {owner: label for label, owner in enumerate(classes)}
-    labels = np.array([numbers.get(owner, -1) for owner in owners], np.int64)
+    classes, labels = named_classes([_folder_of(name, depth) for name in relative])
     return Pool(Paths(path, relative), labels, classes, name=folder_name(path))
 
 

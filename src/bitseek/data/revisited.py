@@ -15,7 +15,7 @@ import numpy as np
 
 from bitseek._files import read_json
 from bitseek.data._plain_pickle import load_plain
-from bitseek.data._pool import Pool, folder_name
+from bitseek.data._pool import Pool, folder_name, named_classes
 from bitseek.data._protocol import Protocol, RelevanceLists
 from bitseek.data._sources import require_once
 from bitseek.data._spec import CutOff, ProtocolSpec
@@ -127,26 +127,24 @@ def load(spec: ProtocolSpec, path: Path, seed: int, k: CutOff = None) -> Protoco
         found = f"{len(truths)} files gnd*.json or gnd*.pkl and {'a' if place.is_dir() else 'no'} folder jpg"
         raise DataError(f"{printable(path)} must hold one ground truth and its images, got {found}. {spec.needs}")
     truth = read_truth(truths[0])
-    searched, asked = _files(place, truth.images), _files(place, truth.queries)
+    searched, queries = _files(place, truth.images), _files(place, truth.queries)
     boxes = [
         None if box is None else _box(box, f"{printable(truths[0])}: the box of the query {name!r}")
         for name, box in zip(truth.queries, truth.boxes, strict=True)
     ]
     training = find_images(path / "train") if (path / "train").is_dir() else []
-    files = [file.relative_to(path).as_posix() for file in (*searched, *asked, *training)]
-    owners = [_instance(file.relative_to(path / "train")) for file in training]
-    classes = tuple(sorted({owner for owner in owners if owner is not None}))
-    numbers: dict[str | None, int] = {owner: label for label, owner in enumerate(classes)}
-    database, query, train = np.split(np.arange(len(files)), np.cumsum([len(searched), len(asked)]))
+    files = [file.relative_to(path).as_posix() for file in (*searched, *queries, *training)]
+    classes, owned = named_classes([_instance(file.relative_to(path / "train")) for file in training])
+    database, query, train = np.split(np.arange(len(files)), np.cumsum([len(searched), len(queries)]))
     labels = np.full(len(files), -1)
-    labels[train] = [numbers.get(owner, -1) for owner in owners]
+    labels[train] = owned
     keys = list(files)
-    keys[len(searched) : len(searched) + len(asked)] = map(_key, truth.queries, boxes)
+    keys[len(searched) : len(searched) + len(queries)] = map(_key, truth.queries, boxes)
     for role in (database, query):
         require_once(truths[0], [keys[item] for item in role])
     images: Paths | Loose = Paths(path, tuple(files))
     if any(boxes):
-        cut = [_cut(file, box) for file, box in zip(asked, boxes, strict=True)]
+        cut = [_cut(file, box) for file, box in zip(queries, boxes, strict=True)]
         images = Loose((*searched, *cut, *training))
     pool = Pool(images, labels, classes, tuple(keys), name=folder_name(path))
     return Protocol(f"revisited:{path}", pool, train, query, database, k=k, denominator="relevant", lists=truth.lists)

@@ -16,7 +16,6 @@ from bitseek.engines._address import connect, open_collection
 from bitseek.engines._address import create_collection as create_collection
 from bitseek.engines._address import is_address as is_address
 from bitseek.engines._address import without_password as without_password
-from bitseek.engines._encode import Done as Done
 from bitseek.engines._encode import encode_shards as encode_shards
 from bitseek.engines._engine import Engine
 from bitseek.engines._ray_encode import Model as Model

@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Int64
 
 from bitseek.codes import Codes
-from bitseek.errors import CodeWidthError, ShapeError
 from bitseek.index import Hits, RaggedHits
 
 
@@ -68,19 +67,3 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of what the engine holds: connections, processes, mapped files. It cannot be searched after that."""
-
-
-def check_codes(codes: Any, bits: int) -> Codes:
-    """The codes that a user gave, if they fit those of an engine.
-
-    Raises:
-        ShapeError: something else than `Codes`.
-        CodeWidthError: codes of another length.
-    """
-    if not isinstance(codes, Codes):
-        raise ShapeError(f"an engine takes Codes, got {type(codes).__name__}; make them by Codes.from_logits")
-    if codes.bits != bits:
-        raise CodeWidthError(
-            f"this engine holds codes of {bits} bits, got codes of {codes.bits} bits; use the same hasher for both"
-        )
-    return codes

@@ -7,9 +7,8 @@ from jaxtyping import Int64
 from psycopg import sql
 
 from bitseek._checks import as_ids, whole_number
-from bitseek.codes import Codes
-from bitseek.collection import Encoder, StoredItem
-from bitseek.engines._engine import check_codes
+from bitseek.codes import Codes, check_codes
+from bitseek.collection import StoredItem
 from bitseek.engines._postgres_address import parse
 from bitseek.engines._postgres_collection import PostgresCollection
 from bitseek.engines._postgres_search import Found, Search, Where, codes_of
@@ -81,7 +80,7 @@ class PostgresEngine:
             BitseekError: codes of another length, no such column, or the server cannot be reached.
         """
         wanted = whole_number(k, "k")
-        check_codes(codes, self._bits)
+        check_codes(codes, bits=self._bits, of="this engine")
         with self._server.reading() as connection:
             effort = self.address.effort if self.address.approximate else None
             found = Search(connection, self._tables).nearest(codes, wanted, where, effort)
@@ -101,7 +100,7 @@ class PostgresEngine:
             BitseekError: codes of another length, no such column, or the server cannot be reached.
         """
         limit = whole_number(radius, "radius", least=0)
-        check_codes(codes, self._bits)
+        check_codes(codes, bits=self._bits, of="this engine")
         with self._server.reading() as connection:
             found = Search(connection, self._tables).within(codes, min(limit, self._bits), where)
         offsets = np.concatenate([[0], np.cumsum([len(one) for one in found], dtype=np.int64)])
@@ -128,7 +127,7 @@ class PostgresEngine:
         Raises:
             BitseekError: codes of another length, another program is writing, or the server cannot be reached.
         """
-        check_codes(codes, self._bits)
+        check_codes(codes, bits=self._bits, of="this engine")
         with writer(self._server, self._tables, 0.0) as connection, connection.transaction():
             first = self._tables.meta(connection).size
             items = (StoredItem(id, row.tobytes()) for id, row in enumerate(codes.to_packed("big"), first))
@@ -160,21 +159,9 @@ class PostgresEngine:
             return self._tables.meta(connection)
 
 
-def connect(address: str) -> PostgresEngine:
-    """The codes of the collection at an address; see `bitseek.engines.connect`."""
-    return PostgresEngine(address)
+connect = PostgresEngine
+"""What `bitseek.engines.connect` calls with an address of this scheme; the others are those of the same names there."""
 
-
-def open_collection(address: str) -> PostgresCollection:
-    """The collection at an address."""
-    return PostgresCollection.open(address)
-
-
-def create_collection(address: str, *, hasher: Encoder, features: bool = False) -> PostgresCollection:
-    """A new collection at an address."""
-    return PostgresCollection.create(address, hasher=hasher, features=features)
-
-
-def collection_exists(address: str) -> bool:
-    """Whether there is a collection at an address."""
-    return PostgresCollection.exists(address)
+open_collection = PostgresCollection.open
+create_collection = PostgresCollection.create
+collection_exists = PostgresCollection.exists

@@ -1,6 +1,5 @@
 """A collection in PostgreSQL: the words of `Collection`, for items, codes, thumbnails and a model in tables."""
 
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -11,9 +10,9 @@ from typing import Any
 from psycopg import sql
 
 from bitseek._checks import as_ids
-from bitseek._files import FilePath, user_path
+from bitseek._files import FilePath
 from bitseek.codes import Codes
-from bitseek.collection import REMOVED, AnyEncoder, Encoder, Progress, Update
+from bitseek.collection import REMOVED, AnyEncoder, Encoder, Progress, Update, meant
 from bitseek.engines._postgres_address import parse
 from bitseek.engines._postgres_contents import PostgresContents
 from bitseek.engines._postgres_items import roots_of
@@ -23,7 +22,6 @@ from bitseek.engines._postgres_server import Connection, Server
 from bitseek.engines._postgres_tables import Meta, Tables, writer
 from bitseek.engines._postgres_update import Change, change
 from bitseek.errors import BitseekError, UnsupportedError
-from bitseek.images import printable
 
 
 class PostgresCollection(PostgresContents):
@@ -41,28 +39,15 @@ class PostgresCollection(PostgresContents):
         BitseekError: there is no collection, or the server cannot be reached.
     """
 
-    @classmethod
-    def create(
-        cls,
-        folder: FilePath,
-        *,
-        hasher: Encoder,
-        features: bool = False,
-        thumbnails: bool = True,
-        made_with: Mapping[str, Any] | None = None,
-    ) -> "PostgresCollection":
-        """Make an empty collection for the codes of a hasher, which is copied into it.
-
-        Args:
-            folder: the address.
-            hasher: what `bitseek.load` gives.
-            features: must be False; features are kept in folders only.
-            thumbnails: whether to keep a small picture of each image.
-            made_with: must be None; it is for `bitseek open`, which makes folders only.
+    @staticmethod
+    def _make(
+        folder: FilePath, hasher: Encoder, *, features: bool, thumbnails: bool, made_with: Mapping[str, Any] | None
+    ) -> str:
+        """Make the tables of an empty collection, with a copy of the hasher's files.
 
         Raises:
             BitseekError: something is there, the server cannot be reached, it has no pgvector, or the hasher cannot
-                be saved.
+                be saved; features are kept in folders only, and so is what `bitseek open` records in `made_with`.
         """
         address = _text(folder)
         place = parse(address)
@@ -75,9 +60,7 @@ class PostgresCollection(PostgresContents):
             with server.writing(wait=0.0) as connection:
                 meta = Meta(hasher.bits, hasher.fingerprint, int(thumbnails))
                 Tables(place).create(connection, meta, parts_of(Path(model) / "model"))
-        made = cls(address)
-        made._is_new = True
-        return made
+        return address
 
     @classmethod
     def open(cls, folder: FilePath, *, index: Any = None) -> "PostgresCollection":
@@ -156,7 +139,8 @@ class PostgresCollection(PostgresContents):
     def remove(self, ids: Any, *, wait: float = 0.0) -> int:
         """Take items out of the collection; see `Collection.remove`."""
         with self._connection(wait) as connection, connection.transaction():
-            given = {"ids": as_ids(ids, self._tables.meta(connection).size).tolist(), "reason": REMOVED}
+            gone = as_ids(ids, self._tables.meta(connection).size, of="this collection").tolist()
+            given = {"ids": gone, "reason": REMOVED}
             which = sql.SQL("id = ANY(%(ids)s)")
             self._tables.leave_out(connection, which, given)
             count = self._tables.stage_removal(connection, which, given)
@@ -165,13 +149,8 @@ class PostgresCollection(PostgresContents):
 
     def forget(self, folder: FilePath, *, wait: float = 0.0) -> int:
         """Take a folder that was indexed out of the collection; see `Collection.forget`."""
-        wanted = os.fsencode(os.path.realpath(user_path(folder)))
         with self._connection(wait) as connection, connection.transaction():
-            roots = roots_of(connection, self._tables)
-            root = next((root for root in roots if wanted in (root.folder, os.path.realpath(root.folder))), None)
-            if root is None:
-                known = ", ".join(printable(root.folder) for root in roots) or "none"
-                raise BitseekError(f"the folder {printable(wanted)} was not indexed; those that were are {known}")
+            root = meant(roots_of(connection, self._tables), folder)[0]
             count = self._tables.stage_removal(connection, sql.SQL("root = %(root)s"), {"root": root.id})
             self._tables.drop_root(connection, root.id)
             self._tables.publish(connection)

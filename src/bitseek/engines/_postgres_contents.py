@@ -11,23 +11,30 @@ import numpy as np
 from bitseek._checks import whole_number
 from bitseek._files import FilePath, user_path
 from bitseek.codes import Codes
-from bitseek.collection import AnyEncoder, Collection, Encoder, Hit, Item, Model, Progress, as_label
-from bitseek.engines._engine import check_codes
+from bitseek.collection import (
+    AnyEncoder,
+    Collection,
+    Hit,
+    Item,
+    Limits,
+    Model,
+    Progress,
+    Queries,
+    as_label,
+    candidates,
+    no_such_label,
+)
 from bitseek.engines._postgres_address import parse
 from bitseek.engines._postgres_code import received
 from bitseek.engines._postgres_items import LABELLED, items_by_id, items_of, roots_of
 from bitseek.engines._postgres_model import write_parts
 from bitseek.engines._postgres_search import Recall, Search, Where, recall
-from bitseek.engines._postgres_server import Connection, Server
+from bitseek.engines._postgres_server import Server
 from bitseek.engines._postgres_tables import TABLES, Tables
-from bitseek.errors import BitseekError, LabelError, UnsupportedError
-from bitseek.images import printable
+from bitseek.errors import BitseekError, UnsupportedError
 
 _SAMPLED = 100_000
 """Codes by which the balance of the bits is told."""
-
-_CANDIDATES, _FEWEST = 10, 100
-"""Hits that are put into a better order, as in a folder: ten times as many as are wanted, and at least so many."""
 
 _SIZES = """
 SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -139,19 +146,7 @@ class PostgresContents(Collection):
     def statistics(self) -> dict[str, Any]:
         """Numbers about the collection; see `Collection.statistics`. Bytes are those of the tables and indexes."""
         self.refresh()
-        with self._server.reading() as connection:
-            sizes = dict(connection.execute(_SIZES, (self.address.collection, list(TABLES))).fetchall())
-            balance = self._bit_balance(connection)
-        return {
-            "items": len(self),
-            "bits": self.bits,
-            "labels": self.labels(),
-            "fingerprint": self.fingerprint,
-            "ignored": len(self.ignored()),
-            "bytes": sizes,
-            "generation": self.generation,
-            "bit_balance": balance,
-        }
+        return super().statistics()
 
     def progress(self) -> Progress | None:
         """How far the writer is; of one in another process, only that there is one. None if nobody writes."""
@@ -179,10 +174,6 @@ class PostgresContents(Collection):
 
     # --- search -----------------------------------------------------------------------------------------------
 
-    def encoder(self, device: str = "cpu", threads: int | None = None) -> Encoder:
-        """The hasher of the collection, copied from the server and loaded when it is first asked for."""
-        return self._model_of().load(device, threads)
-
     def search(
         self,
         query: Any,
@@ -208,26 +199,12 @@ class PostgresContents(Collection):
         Raises:
             BitseekError: see there; or the server cannot be reached.
         """
-        k = None if k is None else whole_number(k, "k")
-        radius = None if radius is None else whole_number(radius, "radius", 0)
-        filters = dict(where or {}) | ({} if label is None else {"label": as_label(label)})
-        if rerank == "features":
-            raise UnsupportedError("a collection in PostgreSQL keeps no features; re-rank by logits")
-        if rerank not in (None, "logits"):
-            raise BitseekError(f"hits are re-ranked by 'logits', got {rerank!r}")
-        if k is None and (radius is None or rerank is not None):
-            raise BitseekError("a search is limited by k, by a radius, or by both; re-ranking needs k")
-        single = not isinstance(query, Codes | list | tuple) or isinstance(query, Item)
-        if isinstance(query, Codes):
-            if rerank is not None:
-                raise BitseekError("codes say nothing of logits; re-rank the hits of images or items")
-            codes, logits = query, None
-        else:
-            codes, logits = self._encoded([query] if single else list(query), rerank is not None, hasher)
-        check_codes(codes, self.bits)
-        hits = self._hits(codes, logits, k, radius, filters)
-        if label is not None and not any(hits):
-            self._check_label(label)
+        limits = Limits.of(k, radius, label, rerank)
+        filters = dict(where or {}) | ({} if limits.label is None else {"label": limits.label})
+        queries, single = self._queries(query, limits.rerank, hasher)
+        hits = self._hits(queries, limits, filters)
+        if limits.label is not None and not any(hits):
+            self._check_label(limits.label)
         return hits[0] if single else hits
 
     # --- what only a folder can do ----------------------------------------------------------------------------
@@ -272,49 +249,29 @@ class PostgresContents(Collection):
 
     # --- inside -----------------------------------------------------------------------------------------------
 
-    def _hits(
-        self, codes: Codes, logits: np.ndarray | None, k: int | None, radius: int | None, where: Where
-    ) -> list[list[Hit]]:
+    def _hits(self, queries: Queries, limits: Limits, where: Where) -> list[list[Hit]]:
         """The hits of each query, with their items."""
+        k, radius = limits.k, limits.radius
         with self._server.reading() as connection:
             search = Search(connection, self._tables)
             if k is None:
                 assert radius is not None
-                found = search.within(codes, min(radius, self.bits), where)
+                found = search.within(queries.codes, min(radius, self.bits), where)
             else:
-                wanted = k if logits is None else max(_CANDIDATES * k, _FEWEST)
+                wanted = k if limits.rerank is None else candidates(k)
                 effort = self.address.effort if self.address.approximate else None
-                found = search.nearest(codes, wanted, where, effort)
+                found = search.nearest(queries.codes, wanted, where, effort)
             ids = sorted({id for one in found for id in one[:, 0].tolist()})
             items = items_by_id(connection, self._tables, self.bits, ids)
         hits = []
         for i, one in enumerate(found):
             some = [Hit(items[id], distance, None) for id, distance in one.tolist()]
-            if logits is not None:
-                some = _by_logits(some, logits[i], self.bits)
+            if queries.logits is not None:
+                some = _by_logits(some, queries.logits[i], self.bits)
             if radius is not None:
                 some = [hit for hit in some if hit.distance <= radius]
             hits.append(some[:k])
         return hits
-
-    def _encoded(
-        self, asked: list[Any], want_logits: bool, hasher: AnyEncoder | None
-    ) -> tuple[Codes, np.ndarray | None]:
-        """Codes of images, paths and items; those that are items as they were encoded need no model."""
-        items = [self._item_of(one) for one in asked]
-        bits = np.zeros((len(asked), self.bits), np.bool_)
-        logits = np.zeros((len(asked), self.bits), np.float32) if want_logits else None
-        known = [i for i, item in enumerate(items) if item is not None]
-        new = list(range(len(asked))) if want_logits else [i for i, item in enumerate(items) if item is None]
-        if known:
-            bits[known] = Codes.from_hex([cast(Item, items[i]).code for i in known], self.bits).to_bits()
-        if new:
-            images = [one.path if isinstance(one, Item) else one for one in (asked[i] for i in new)]
-            values = self._model_of().given(hasher).logits(images)
-            bits[new] = Codes.from_logits(values).to_bits()
-            if logits is not None:
-                logits[new] = values
-        return Codes.from_bits(bits), logits
 
     def _stored_thumbnail(self, hash: bytes) -> bytes | None:
         statement = self._tables.named("SELECT jpeg FROM {schema}.thumbnails WHERE hash = %s")
@@ -326,9 +283,7 @@ class PostgresContents(Collection):
         """Raises: LabelError, no item has the label."""
         known = self.labels()
         if as_label(label) not in known:
-            some = list(known)[:20]
-            listed = f"labels are {', '.join(some)}{' …' if len(known) > 20 else ''}" if some else "no item has one"
-            raise LabelError(f"no item has the label {printable(label)!r}; {listed}")
+            raise no_such_label(label, known)
 
     def _model_of(self) -> Model:
         """The model, copied from the server when it is first needed."""
@@ -343,11 +298,19 @@ class PostgresContents(Collection):
                 self._loaded = Model(folder, self.bits, self.fingerprint)
             return self._loaded
 
-    def _bit_balance(self, connection: Connection) -> list[float]:
+    def _stored_features(self) -> NoReturn:
+        raise UnsupportedError("a collection in PostgreSQL keeps no features; re-rank by logits")
+
+    def _bytes(self) -> dict[str, int]:
+        with self._server.reading() as connection:
+            return dict(connection.execute(_SIZES, (self.address.collection, list(TABLES))).fetchall())
+
+    def _bit_balance(self) -> list[float]:
         """The share of ones of each bit, of all items or of about `_SAMPLED` of them; empty if there are none."""
         every = max(1, self._meta.size // _SAMPLED)
         statement = self._tables.named("SELECT code FROM {schema}.items WHERE NOT gone AND mod(id, %s) = 0")
-        rows = connection.cursor(binary=True).execute(statement, (every,)).fetchall()
+        with self._server.reading() as connection:
+            rows = connection.cursor(binary=True).execute(statement, (every,)).fetchall()
         return received([code for (code,) in rows], self.bits).to_bits().mean(axis=0).tolist() if rows else []
 
 

@@ -123,19 +123,19 @@ class Search:
             BitseekError: there is no column of a name in `where`, or no index for an approximate search.
         """
         if effort is None:
-            return list(self._asked(_EXACT, codes, where, k=k))
+            return list(self._answers(_EXACT, codes, where, k=k))
         self._set_effort(max(k, effort))
-        near = [_sorted(found) for found in self._asked(_APPROXIMATE, codes, where, k=k)]
+        near = [_sorted(found) for found in self._answers(_APPROXIMATE, codes, where, k=k)]
         short = [i for i, found in enumerate(near) if len(found) < k]  # it gives up after 20,000 items, if few fit
-        for i, found in zip(short, self._asked(_EXACT, codes[np.array(short, np.int64)], where, k=k), strict=True):
+        for i, found in zip(short, self._answers(_EXACT, codes[np.array(short, np.int64)], where, k=k), strict=True):
             near[i] = found
         return near
 
     def within(self, codes: Codes, radius: int, where: Where | None = None) -> list[Found]:
         """All items at most so many bits away from each query."""
-        return list(self._asked(_WITHIN, codes, where, radius=radius))
+        return list(self._answers(_WITHIN, codes, where, radius=radius))
 
-    def _asked(self, statement: LiteralString, codes: Codes, where: Where | None, **values: int) -> Iterator[Found]:
+    def _answers(self, statement: LiteralString, codes: Codes, where: Where | None, **values: int) -> Iterator[Found]:
         """The answers to some queries, which are sent together."""
         condition, filtered = condition_of(where)
         wanted = self._tables.named(statement, distance=self._vector.distance, where=condition)

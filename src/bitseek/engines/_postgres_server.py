@@ -88,7 +88,10 @@ class Server:
             key, until = (_LOCKS, self.address.collection), time.monotonic() + wait
             while not one(connection, _LOCK, key)[0]:
                 if time.monotonic() >= until:
-                    raise RunError(f"{self._holder_in_words(connection)}; try again when it has finished, or wait")
+                    raise RunError(
+                        f"{self._holder_in_words(connection)}; try again when it has finished, or wait for it: --wait "
+                        "SECONDS, in Python wait=SECONDS"
+                    )
                 time.sleep(_POLL_SECONDS)
             yield connection
 

@@ -21,10 +21,9 @@ from jaxtyping import Int64
 
 from bitseek._checks import whole_number
 from bitseek._files import FilePath
-from bitseek.codes import Codes
+from bitseek.codes import Codes, check_codes
 from bitseek.collection import Collection, Encoder, codes_file
 from bitseek.engines._cluster import Cluster
-from bitseek.engines._engine import check_codes
 from bitseek.engines._sharded import Sharded
 from bitseek.engines._shards import Shard, ShardFolder
 from bitseek.engines._slice import Slice
@@ -181,7 +180,7 @@ class RayEngine(Sharded):
         """
         shards = ShardFolder(folder).open()
         for shard in shards:
-            check_codes(shard.codes, self.bits)
+            check_codes(shard.codes, bits=self.bits, of="this engine")
         return self.extend(self._remotes(map(_source, shards)))
 
     def _remotes(self, sources: Iterable[tuple[Source, int, str]]) -> list[Remote]:

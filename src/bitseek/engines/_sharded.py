@@ -10,8 +10,7 @@ from jaxtyping import Int64
 
 from bitseek._checks import as_ids, whole_number
 from bitseek._files import FilePath
-from bitseek.codes import Codes, words_per_code
-from bitseek.engines._engine import check_codes
+from bitseek.codes import Codes, check_codes, words_per_code
 from bitseek.engines._merge import merge_nearest, merge_within
 from bitseek.engines._shards import Shard, ShardFolder
 from bitseek.errors import BitseekError
@@ -106,13 +105,15 @@ class Sharded:
     def nearest(self, codes: Codes, k: SupportsIndex = 10) -> Hits:
         """The k nearest items of each query; see `Engine`."""
         wanted = whole_number(k, "k")
-        found = self._ask_all("nearest", check_codes(codes, self._bits), wanted)
+        check_codes(codes, bits=self._bits, of="this engine")
+        found = self._ask_all("nearest", codes, wanted)
         return merge_nearest([Hits(hits.ids + first, hits.distances) for first, hits in found], wanted)
 
     def within(self, codes: Codes, radius: SupportsIndex) -> RaggedHits:
         """All items within a radius of each query; see `Engine`."""
         limit = whole_number(radius, "radius", least=0)
-        found = self._ask_all("within", check_codes(codes, self._bits), limit)
+        check_codes(codes, bits=self._bits, of="this engine")
+        found = self._ask_all("within", codes, limit)
         return merge_within([RaggedHits(hits.offsets, hits.ids + first, hits.distances) for first, hits in found])
 
     def codes(self, ids: Any = None) -> Codes:
@@ -121,16 +122,15 @@ class Sharded:
         size = _size(placed)
         wanted = np.arange(size) if ids is None else as_ids(ids, size)
         words = np.empty((len(wanted), words_per_code(self._bits)), np.uint64)
-        asked = []
-        for rows, first, part in _by_part(placed, wanted):
-            asked.append((rows, part.ask("codes", wanted[rows] - first)))
-        for rows, answer in asked:
+        by_part = _by_part(placed, wanted)
+        answers = [(rows, part.ask("codes", wanted[rows] - first)) for rows, first, part in by_part]
+        for rows, answer in answers:
             words[rows] = answer().words
         return Codes(words, self._bits)
 
     def add(self, codes: Codes) -> Int64[np.ndarray, " n"]:
         """Put more items in; their ids, which follow on those given so far."""
-        check_codes(codes, self._bits)
+        check_codes(codes, bits=self._bits, of="this engine")
         with self._change:
             first, tail = self._open()[-1]
             assert isinstance(tail, Local)
@@ -169,8 +169,8 @@ class Sharded:
 
     def _ask_all(self, verb: str, *arguments: Any) -> list[tuple[int, Any]]:
         """The answer of every part, with its first id; all are asked before the first answer is waited for."""
-        asked = [(first, part.ask(verb, *arguments)) for first, part in self._open()]
-        return [(first, answer()) for first, answer in asked]
+        answers = [(first, part.ask(verb, *arguments)) for first, part in self._open()]
+        return [(first, answer()) for first, answer in answers]
 
     def _open(self) -> tuple[_Placed, ...]:
         if not self._placed:
@@ -210,7 +210,7 @@ class Shards(Sharded):
         Raises:
             BitseekError: no item of the shards has this id.
         """
-        number = int(as_ids(id, int(self._ends[-1]))[0])
+        number = int(as_ids(id, int(self._ends[-1]), of="these shards")[0])
         shard = self._shards[int(np.searchsorted(self._ends, number, side="right"))]
         return shard.path(number - int(self._ends[shard.slice.number - 1]) + len(shard.codes))
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from bitseek._files import OwnedFiles, atomic, read_json, write_json
+from bitseek._files import OwnedFiles, read_json, write_json, write_npy
 from bitseek.errors import BitseekError, RunError
 from bitseek.kernels.threads import spread
 
@@ -169,8 +169,7 @@ class ArrayFolder:
         try:
             self.read(entry, verify=True)
         except (OSError, ValueError):
-            with atomic(target) as part, part.open("wb") as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
+            write_npy(target, array)
 
 
 def sums(array: np.ndarray) -> list[str]:

@@ -9,8 +9,8 @@ from jaxtyping import Int64
 
 from bitseek._checks import as_ids, whole_number
 from bitseek._files import user_path
-from bitseek.codes import Codes
-from bitseek.errors import BitseekError, CodeWidthError, ShapeError
+from bitseek.codes import Codes, check_codes
+from bitseek.errors import BitseekError, ShapeError
 from bitseek.index import _on_device, _plain, _store
 from bitseek.index._clusters import Clusters
 from bitseek.index._database import Database
@@ -60,8 +60,8 @@ class HammingIndex:
         device: str | None = None,
         memory: SupportsIndex | None = None,
     ) -> None:
-        words = _codes(codes, "the database").words
-        database = Database.of(np.ascontiguousarray(words), codes.bits)
+        check_codes(codes)
+        database = Database.of(np.ascontiguousarray(codes.words), codes.bits)
         database = database if gone is None else database.without(as_ids(gone, database.size))
         self._start(database, plan, threads, device, memory)
 
@@ -103,7 +103,7 @@ class HammingIndex:
         Raises:
             CodeWidthError: codes of another length.
         """
-        self._check(codes)
+        check_codes(codes, bits=self.bits)
         with self._change:
             first = self._database.size
             self._database = self._database.added(codes.words)
@@ -268,7 +268,7 @@ class HammingIndex:
 
     def _find(self, codes: Any, verb: Verb, number: int, plan: Any) -> list[Found]:
         """The hits of the queries, in one or two pieces, by the plan that was chosen or by the quicker one."""
-        self._check(codes)
+        check_codes(codes, bits=self.bits)
         here = self._device is None
         wanted: Plan = self._plan if plan is None else as_plan(plan, not here)
         in_numpy = here and wanted == "auto" and loading.numpy_suffices(len(codes), self._database.words)
@@ -378,16 +378,3 @@ class HammingIndex:
 
     def __repr__(self) -> str:
         return f"HammingIndex({len(self)} × {self.bits} bits, plan {self._plan})"
-
-    def _check(self, codes: Any) -> None:
-        if _codes(codes, "what an index takes").bits != self.bits:
-            raise CodeWidthError(
-                f"this index holds codes of {self.bits} bits, got codes of {codes.bits} bits; "
-                "use the same hasher for both"
-            )
-
-
-def _codes(codes: Any, what: str) -> Codes:
-    if not isinstance(codes, Codes):
-        raise ShapeError(f"{what} is Codes, got {type(codes).__name__}; make them by Codes.from_logits or .from_bits")
-    return codes

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt64
 
 from bitseek._checks import whole_number
-from bitseek.codes import Codes, hamming_distances
+from bitseek.codes import Codes, check_codes, hamming_distances
 from bitseek.errors import CodeWidthError
 from bitseek.index._hamming import HammingIndex
 from bitseek.index._hits import Hits, RaggedHits
@@ -88,7 +88,7 @@ class NestedIndex:
 
     def nearest(self, codes: Codes, k: SupportsIndex = 10) -> Hits:
         """The k nearest items of each query by all bits; arguments, answer and errors as of `HammingIndex.nearest`."""
-        self._whole._check(codes)
+        check_codes(codes, bits=self.bits)
         k = min(whole_number(k, "k"), len(self))
         heads = codes.prefix(self.first.bits)
         candidates = self.first.nearest(heads, max(_CANDIDATES * k, _FEWEST, 1))
@@ -115,7 +115,7 @@ class NestedIndex:
 
     def within(self, codes: Codes, radius: SupportsIndex) -> RaggedHits:
         """All items at most `radius` away by all bits; arguments, answer and errors as of `HammingIndex.within`."""
-        self._whole._check(codes)
+        check_codes(codes, bits=self.bits)
         number = min(whole_number(radius, "radius", least=0), self.bits)
         if not self._few_within(codes.prefix(self.first.bits), number).all():
             return self._whole.within(codes, number)

@@ -12,8 +12,8 @@ from jaxtyping import Int64
 
 from bitseek._checks import as_ids, whole_number
 from bitseek._files import user_path
-from bitseek.codes import Codes, words_per_code
-from bitseek.errors import BitseekError, CodeWidthError, RunError, ShapeError
+from bitseek.codes import Codes, check_codes, words_per_code
+from bitseek.errors import BitseekError, CodeWidthError, RunError
 from bitseek.index import _build, _store
 from bitseek.index._arrays import ArrayFolder
 from bitseek.index._database import with_more
@@ -90,10 +90,7 @@ class IndexWriter:
             CodeWidthError: codes of another length.
             BitseekError: the folder cannot be written.
         """
-        if not isinstance(codes, Codes):
-            raise ShapeError(f"what an index takes is Codes, got {type(codes).__name__}")
-        if codes.bits != self.bits:
-            raise CodeWidthError(f"this index holds codes of {self.bits} bits, got codes of {codes.bits} bits")
+        check_codes(codes, bits=self.bits)
         first = self.size
         if len(codes):
             if self._rows is None:
