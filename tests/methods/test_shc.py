@@ -9,6 +9,7 @@ from tests.methods.harness import build, check_gradient, check_loss
 from tests.methods.oracles import mean
 from tests.methods.oracles_classification import BITS, CLASSES, LABELS, one_hot, random, tensor
 
+from bitseek.errors import BitseekError
 from bitseek.methods.shc import RIDGE, class_similarity, confusions
 
 
@@ -103,3 +104,8 @@ def test_alike_classes_get_near_centres():
     assert max(float(distance[0, 1]), float(distance[2, 3])) < float(distance[:2, 2:].min())
     assert float((distance + 99 * torch.eye(4)).min()) >= 1
     assert set(method.codewords().unique().tolist()) == {-1.0, 1.0}
+
+
+def test_an_assignment_of_codewords_is_refused_because_the_centres_would_lose_their_classes():
+    with pytest.raises(BitseekError, match="leave out assignment, or take csq"):
+        build("shc", assignment="nearest")

@@ -89,6 +89,7 @@ class Method(nn.Module):
         head_recipe: what differs from `HEAD_RECIPE` where only its head is trained, on features that do not change.
         views: number of augmented views of each item in a batch.
         by_gradient: False for a method that is fitted on features in one go, by `fit`.
+        takes_codebook: whether its codewords are those of the codebook that its recipe names.
         nests: whether the first bits can be a code in their own right: the loss asks for logits, not for the head's
             layers, or each bit is found without those after it.
         head_class: makes the head, of D and K, unless `build_head` does.
@@ -100,6 +101,7 @@ class Method(nn.Module):
     head_recipe: ClassVar[Mapping[str, Any]] = for_heads()
     views: int = 1
     by_gradient: ClassVar[bool] = True
+    takes_codebook: ClassVar[bool] = False
     nests: ClassVar[bool] = True
     head_class: ClassVar[type[nn.Module]] = LinearHead
     recipe: Any

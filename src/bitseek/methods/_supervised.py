@@ -30,6 +30,7 @@ class CodebookRecipe(Recipe):
 class CodebookMethod(Method):
     """A method with one codeword a class, (C, K) ±1: a buffer, so that it is moved and saved with the weights."""
 
+    takes_codebook = True
     book: Tensor
 
     def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
@@ -89,7 +90,8 @@ def nearest_assignment(means: Tensor, codewords: Tensor) -> Tensor:
     """The number of the codeword of each class, (C,) int64, all different, for which Σ_c m_c · o_π(c) is largest.
 
     What all class means have in common plays no part: it adds the same to every assignment. (Kuhn, "The Hungarian
-    method for the assignment problem", 1955; before training it is used in a released branch of OrthoHash.)
+    method for the assignment problem", 1955; before training it is used in a released branch of OrthoHash, on cosines:
+    there every mean is divided by its length, and what they have in common counts where lengths differ.)
 
     Args:
         means: (C, K) float, m.

@@ -48,6 +48,9 @@ class DPN(CodebookMethod):
 
     With `update_every` a target becomes the majority of the codes of its class, bit by bit. Where the released code
     makes a tie 0 and a class without items NaN, the bit stays as it was here.
+
+    (A common re-implementation has a ternary variant whose loss is that of rounded logits, which have no gradient: it
+    trains nothing. It is not here.)
     """
 
     card = Card(

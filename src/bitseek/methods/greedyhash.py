@@ -52,6 +52,9 @@ class GreedyHash(ClassifierMethod):
 
     The classifier has no bias unless `classifier_bias` asks for one. With several labels the target is y / Σ y; an item
     without labels has the second term only.
+
+    (In the common PyTorch re-implementation, until August 2022, the classifier was no parameter of the optimiser: codes
+    were trained towards random projections.)
     """
 
     card = Card(

@@ -19,7 +19,10 @@ from bitseek.models import LinearHead
 
 
 class MDSRecipe(CodebookRecipe):
-    """The settings of the released code, whose rate is constant and whose pairs begin with the tenth epoch."""
+    """The settings of the released code, whose rate is constant and whose pairs begin with the tenth epoch.
+
+    It trains for 1,000 epochs at most and cuts gradients to a norm of 5, which is not done here.
+    """
 
     codebook: CodebookName = "mds"
     centres: NonNegativeFloat = 1.0

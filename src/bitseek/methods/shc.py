@@ -8,8 +8,9 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 from torch import Tensor
 
 from bitseek.codebooks import semantic_codebook
-from bitseek.methods._base import Card
-from bitseek.methods._recipe import BatchSize, CodebookName, DropoutShare, Optimiser
+from bitseek.errors import BitseekError
+from bitseek.methods._base import Card, Task
+from bitseek.methods._recipe import BatchSize, CodebookName, DropoutShare, Optimiser, Recipe
 from bitseek.methods._supervised import ROWS, class_means
 from bitseek.methods.csq import CSQ, CSQRecipe
 
@@ -55,6 +56,15 @@ class SHC(CSQ):
     )
     recipe_class = SHCRecipe
     recipe: SHCRecipe
+    takes_codebook = False
+
+    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
+        super().__init__(task, recipe)
+        if self.recipe.assignment == "nearest":
+            raise BitseekError(
+                "SHC gives its centres to the classes by how alike these are, so that assignment='nearest' would undo "
+                "it: leave out assignment, or take csq"
+            )
 
     @property
     def prepares(self) -> bool:
