@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -50,21 +51,38 @@ def test_a_service_answers_and_ends_well(folder, tmp_path):
     assert TOKEN not in text and "5ec7e7" not in text  # neither secrets nor what somebody looks for
 
 
+@contextmanager
+def upload(address, length):
+    """(connection, answer) of a search by a picture, whose body of so many bytes the service is waiting for."""
+    get(address, "/api/health")
+    host, port = address.removeprefix("http://").split(":")
+    head = (
+        f"POST /api/search?k=1 HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        f"Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(head.encode())
+        answer = connection.makefile("rb")
+        assert answer.readline().startswith(b"HTTP/1.1 100") and answer.readline() == b"\r\n"  # it reads the body
+        yield connection, answer
+
+
+def test_ctrl_c_again_waits_for_no_request_and_shows_no_traceback(folder, tmp_path):
+    with served(folder, tmp_path) as (address, process), upload(address, 1000):
+        process.send_signal(signal.SIGINT)
+        until(lambda: any("Waiting for connections" in event["event"] for event in lines(tmp_path)))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert lines(tmp_path)[-1]["event"] == "stop"
+    assert [event for event in lines(tmp_path) if event["level"] == "error"] == []
+
+
 def test_a_request_that_is_being_answered_is_finished(folder, photos, tmp_path):
     """SIGTERM while an upload is on its way: it gets its answer, and then the service ends."""
     data = (photos / "cats" / "00.png").read_bytes()
     body = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + data + b"\r\n--b--\r\n"
-    head = (
-        "POST /api/search?k=1 HTTP/1.1\r\nHost: {}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-        "Expect: 100-continue\r\nContent-Length: {}\r\n\r\n"
-    )
     with served(folder, tmp_path) as (address, process):
-        get(address, "/api/health")
-        host, port = address.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=60) as connection:
-            connection.sendall(head.format(f"{host}:{port}", len(body)).encode())
-            answer = connection.makefile("rb")
-            assert answer.readline().startswith(b"HTTP/1.1 100") and answer.readline() == b"\r\n"  # it reads the body
+        with upload(address, len(body)) as (connection, answer):
             connection.sendall(body[:50])
             process.send_signal(signal.SIGTERM)
             time.sleep(0.5)

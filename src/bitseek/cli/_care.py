@@ -120,7 +120,7 @@ def remove(
         folders = [each for each in items if not each.isdecimal() and os.path.realpath(each) in roots]
         others = [each for each in items if each not in folders]
         for each in others:
-            if not each.isdecimal() and os.path.isdir(each):
+            if not each.isdecimal() and Path(each).is_dir():
                 known = ", ".join(map(printable, roots))
                 raise BitseekError(
                     f"{printable(each)} was not indexed by itself; the folders that were are {known}; give one of "

@@ -1,7 +1,8 @@
 """The application: every route, behind every guard."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -43,7 +44,8 @@ def create_app(collection: Collection, settings: Settings | None = None) -> Fast
     async def life(_: FastAPI) -> AsyncIterator[None]:
         service.start()
         try:
-            yield
+            with suppress(asyncio.CancelledError):  # of a server that is told to end at once
+                yield
         finally:
             service.stop()
 

@@ -93,7 +93,7 @@ class Guard:
         if hosts != 1 or host is None or not self._is_own(host, scope):
             raise Refusal(
                 400,
-                "this service is not known by that name; if it should be, its owner can allow it (allowed_hosts)",
+                "this service is not known by that name; if it should be, its owner can allow it (--allow-host)",
             )
         if origin is not None and origin.lower() not in (b"http://" + host.lower(), b"https://" + host.lower()):
             raise Refusal(403, "pages of other sites may not use this service")

@@ -3,6 +3,7 @@
 What is never logged: tokens and other headers, query strings (a code says what somebody looks for), uploads.
 """
 
+import asyncio
 import io
 import json
 import logging
@@ -37,10 +38,16 @@ def log(event: str, *, level: int = logging.INFO, error: BaseException | None = 
     LOGGER.log(level, event, extra={"fields": fields}, exc_info=error)
 
 
+def _was_not_cut_off(record: logging.LogRecord) -> bool:
+    """Whether this is no request that the end of the service has cut off, which is nobody's mistake."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def start_logging(stream: TextIO | io.TextIOBase | None = None) -> None:
     """Send the events of the service, of bitseek and of uvicorn as JSON lines to a stream."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
+    handler.addFilter(_was_not_cut_off)
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
