@@ -141,6 +141,12 @@ def read_npz(path: FilePath) -> dict[str, np.ndarray]:
     return parse(path, "an .npz file of plain arrays", arrays)
 
 
+def write_npy(path: FilePath, array: np.ndarray) -> None:
+    """Write an array of numbers as an `.npy` file, atomically."""
+    with atomic(path) as part, part.open("wb") as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)
+
+
 def write_npz(path: FilePath, /, **arrays: Any) -> None:
     """Write arrays by name, atomically; equal arrays give equal bytes. Objects are refused with a BitseekError."""
     with atomic(path) as part, zipfile.ZipFile(part, "w") as archive:

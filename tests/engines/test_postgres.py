@@ -356,4 +356,5 @@ def test_every_word_of_a_collection_is_said_by_this_one():
         if not name.startswith("_") and (callable(value) or isinstance(value, property | classmethod | staticmethod))
     }
     own = set(vars(PostgresCollection)) | set(vars(PostgresCollection.__mro__[1]))
-    assert files - own == {"thumbnail"}  # which asks for the stored one by a word of its own
+    assert files - own == {"create", "encoder", "thumbnail"}  # which ask for what lies there by words of their own
+    assert {"_make", "_model_of", "_stored_features", "_stored_thumbnail", "_bytes", "_bit_balance"} <= own

@@ -115,14 +115,17 @@ class _PlainUnpickler(pickle.Unpickler):
             raise ValueError(f"it asks to run {module}.{name}, which no plain data need; it is refused") from None
 
 
+_PLAIN = (str, bytes, bool, int, float, type(None))
+
+
 def _finished(value: Any) -> Any:
     """The same containers with the arrays and numbers in place of their parts."""
     if isinstance(value, dict):
         return {_finished(key): _finished(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_finished(item) for item in value)
+    if isinstance(value, list | tuple):  # of labels, say, and long: no call for each
+        return type(value)(item if isinstance(item, _PLAIN) else _finished(item) for item in value)
     if isinstance(value, _Array | _Scalar):
         return value.finished()
-    if value is None or isinstance(value, str | bytes | bool | int | float):
+    if isinstance(value, _PLAIN):
         return value
     raise ValueError(f"it holds {type(value).__name__}, which is not plain data")

@@ -27,6 +27,8 @@ from bitseek.errors import BitseekError, UnsupportedError
 class PostgresCollection(PostgresContents):
     """A collection in PostgreSQL; see `Collection`. It always shows the last update, not that of when it was opened.
 
+    It keeps neither features nor `made_with`: `create` refuses both. What `Collection` calls a folder is the address.
+
     Args:
         address: see `bitseek.engines._postgres_address`.
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from bitseek.codes import Codes
+from bitseek.collection import discs
 from bitseek.errors import BitseekError, MissingExtra
 from bitseek.evaluation import Report
 from bitseek.images import printable
@@ -117,7 +118,7 @@ def layout(codes: Codes, kind: str = "tsne", seed: int = 0) -> Float64[np.ndarra
     places = _principal(different, np.random.default_rng(seed))
     if len(different) >= 5:
         places = (_tsne if kind == "tsne" else _umap)(different, places, seed)
-    return _unit(_unit(places.astype(np.float64))[code_of] + _discs(code_of))
+    return _unit(_unit(places.astype(np.float64))[code_of] + discs(code_of, DISC))
 
 
 def _tsne(codes: Codes, start: np.ndarray, seed: int) -> np.ndarray:
@@ -155,16 +156,6 @@ def _principal(codes: Codes, generator: np.random.Generator) -> np.ndarray:
     deviation = places.std(axis=0)
     places /= np.where(deviation > 1e-9, deviation, 1.0)
     return np.asarray(places + 0.01 * generator.standard_normal(places.shape))
-
-
-def _discs(code_of: np.ndarray) -> np.ndarray:
-    """(n, 2): offsets that spread the items of each code evenly over a disc, by the golden angle (Vogel, 1979)."""
-    order = np.argsort(code_of, kind="stable")
-    counts = np.bincount(code_of)
-    rank = np.empty(len(code_of))
-    rank[order] = np.arange(len(code_of)) - np.repeat(np.cumsum(counts) - counts, counts)
-    radius, angle = DISC * np.sqrt(rank), rank * np.pi * (3 - np.sqrt(5))
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
 
 
 def _unit(places: np.ndarray) -> np.ndarray:

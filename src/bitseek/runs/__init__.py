@@ -4,7 +4,6 @@ A run knows itself: `RunConfig` says all that is needed to repeat it and to meas
 """
 
 from bitseek.images import Progress as Progress
-from bitseek.runs._card import model_card as model_card
 from bitseek.runs._config import RunConfig
 from bitseek.runs._encoding import Encoded as Encoded
 from bitseek.runs._encoding import EncodedFeatures as EncodedFeatures
@@ -17,7 +16,6 @@ from bitseek.runs._folder import keep_report as keep_report
 from bitseek.runs._folder import make_run_folder as make_run_folder
 from bitseek.runs._folder import read_history as read_history
 from bitseek.runs._folder import read_report as read_report
-from bitseek.runs._folder import write_card as write_card
 from bitseek.runs._hasher import Hasher
 from bitseek.runs._hasher import load as load
 
