@@ -177,6 +177,12 @@ def test_variants_change_one_value_that_the_method_has(name):
             assert key in ("epochs", "lr", "codebook") and value != getattr(base, key)
 
 
+def test_a_codebook_is_changed_where_it_decides_the_codewords():
+    """SHC finds its own: with another codebook it would be trained to the same weights once more."""
+    changed = {name for name in METHODS if any("codebook" in recipe for _, recipe in variants(name))}
+    assert changed == {"orthohash", "relahash", "dpn", "csq", "mds"}
+
+
 def test_a_change_back_to_the_default_is_no_change():
     """Half of twice the epochs is the setting that was tried first, under the same name."""
     assert ("dpn", {}) in list(variants("dpn", {"epochs": 60}))

@@ -207,7 +207,7 @@ def variants(method: str, recipe: Mapping[str, Any] = MappingProxyType({})) -> I
     now: Any = make_recipe(cls, recipe, frozen=True)
     changes: list[tuple[str, Any]] = [("epochs", 2 * now.epochs), ("lr", rounded(3 * now.lr))]
     changes += [("epochs", max(1, now.epochs // 2)), ("lr", rounded(0.3 * now.lr))]
-    if hasattr(now, "codebook"):
+    if cls.takes_codebook:
         changes += [("codebook", name) for name in CODEBOOKS]
     for name, value in changes:
         if value != getattr(now, name):
