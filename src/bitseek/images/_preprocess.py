@@ -70,7 +70,8 @@ class Preprocess(Value):
             square = Image.fromarray(image[down, across])
         else:
             down, across = _central_square(image.height, image.width)
-            square = image.crop((across.start, down.start, across.stop, down.stop))
+            is_square = image.width == image.height
+            square = image if is_square else image.crop((across.start, down.start, across.stop, down.stop))
         return np.asarray(square.resize((side, side), _FILTERS[self.interpolation]))
 
     def square(self, image: UInt8[np.ndarray, "h w 3"] | Image.Image) -> UInt8[np.ndarray, "s s 3"]:
