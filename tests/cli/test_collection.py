@@ -173,10 +173,8 @@ def test_removed_items_stay_away_until_their_file_changes(indexed, photos, bitse
     assert not {str(first), str(second)} & set(paths_of(found["hits"]))
     assert first.exists() and second.exists()
     assert "is no item" in bitseek.refusal("remove", indexed, first)
-    part = first.parent
-    assert f"{part} was not indexed by itself; folders that were are {photos};" in bitseek.refusal(
-        "remove", indexed, part
-    )
+    said = bitseek.refusal("remove", indexed, first.parent)
+    assert f"{first.parent} was not indexed by itself; the folders that were are {photos};" in said
     Image.fromarray(np.full((8, 8), 130, np.uint8)).save(first)
     assert bitseek.answer("index", indexed)["items"] == 29
 
