@@ -66,7 +66,7 @@ def in_pieces(
     length = max(min(size, LEAST), size // number)
     if number == 1 or total < _FEW * number * length:
         return _decoded_ahead(decode, network, items, size, number)
-    parts = total // length  # each of at least so many
+    parts = total // length // number * number  # of at least that length, and as many for each thread
     lengths = (total // parts + (i < total % parts) for i in range(parts))
     waiting = iter(items)
     pieces = iter(lambda: list(islice(waiting, next(lengths, length))), [])
