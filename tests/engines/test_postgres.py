@@ -184,6 +184,22 @@ def test_where_workers_can_share_no_memory_one_process_builds_the_hnsw_index(mon
         assert asked_for == [{}, {"workers": "0"}] and _postgres_search.has_index(connection, tables)
 
 
+def test_the_next_writer_need_not_wait_until_the_server_has_seen_the_last_one_go(monkeypatch):
+    import psycopg
+
+    with closing(PostgresEngine.create(postgres.address(), bits=16)) as engine:
+        server, close = Server(engine.address), psycopg.Connection.close
+    open_yet = []
+    monkeypatch.setattr(psycopg.Connection, "close", lambda self: open_yet.append(self))
+    with server.writing(0.0), pytest.raises(RunError, match="has been writing"), server.writing(0.0):
+        pass
+    with server.writing(0.0):
+        pass
+    assert len(open_yet) == 3
+    for connection in open_yet:
+        close(connection)
+
+
 def _statement(address, order):
     name = address.rpartition("collection=")[2]
     return f'SELECT id FROM "{name}".items WHERE NOT gone ORDER BY {order} LIMIT 10'

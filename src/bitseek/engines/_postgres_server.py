@@ -21,6 +21,7 @@ _LOCKS = 0x62697473
 """Class of bitseek's advisory locks: "bits"."""
 
 _LOCK = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
+_UNLOCK = "SELECT pg_advisory_unlock(%s, hashtext(%s))"
 
 _HOLDER = """
 SELECT a.application_name, coalesce(host(a.client_addr), 'the machine of the server'), a.backend_start
@@ -93,7 +94,11 @@ class Server:
                         "SECONDS, in Python wait=SECONDS"
                     )
                 time.sleep(_POLL_SECONDS)
-            yield connection
+            try:
+                yield connection
+            finally:  # of the connection's end the server may learn after our next writer has asked
+                with suppress(psycopg.Error):
+                    connection.execute(_UNLOCK, key)
 
     def is_written(self) -> bool:
         """Whether a writer is at it, in whatever process."""
