@@ -39,6 +39,20 @@ def test_each_item_comes_once_and_in_order(total, said, threads, batch_size):
     assert [pair for piece in pieces for pair in piece] == expected
 
 
+@pytest.mark.parametrize("side, least, most", [(224, 16, 31), (160, 31, 40), (96, 32, 40)])
+def test_large_squares_go_through_the_network_in_parts_that_fit_the_caches(side, least, most):
+    seen = []
+
+    def rows(squares):
+        seen.append(len(squares))
+        return squares[:, 0, 0, 0]
+
+    square = np.zeros((side, side, 3), np.uint8)
+    pieces = in_pieces(lambda i: (i, square + np.uint8(i)), rows, range(256), 256, threads=2)
+    assert [row for piece in pieces for _, row in piece] == list(range(256))
+    assert sum(seen) == 256 and least <= min(seen) and max(seen) <= most
+
+
 @pytest.mark.parametrize("threads, batch_size, least, most", [(2, 64, 32, 36), (4, 64, 16, 18), (2, 200, 100, 112)])
 def test_many_items_are_in_even_pieces_by_threads_that_are_alone(threads, batch_size, least, most):
     for total in (4 * threads * least, 1001, 1024):
@@ -72,6 +86,16 @@ def test_few_items_are_decoded_by_all_threads_and_go_through_the_network_togethe
 
     assert [len(piece) for piece in in_pieces(decode, rows, range(100), 100, threads=2)] == [64, 36]
     assert seen == [(64, False, threading.get_ident()), (36, False, threading.get_ident())] and len(decoding) == 2
+
+
+@pytest.mark.parametrize("total", [20, 2000])
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_network_gives_one_row_for_each_square(total, more):
+    def rows(squares):
+        return np.zeros((len(squares) + more, 2))
+
+    with pytest.raises(ShapeError, match="it must give one for each"):
+        list(in_pieces(lambda item: (item, np.zeros((1, 1, 3), np.uint8)), rows, range(total), total, threads=2))
 
 
 @pytest.mark.parametrize("total", [20, 2000])

@@ -10,7 +10,7 @@ import torch
 
 from bitseek.kernels import threads
 from bitseek.kernels.threads import alone
-from bitseek.models import _among_threads, among_threads
+from bitseek.models import _among_threads, alone_in_torch, among_threads, threads_on
 
 
 @pytest.fixture
@@ -64,17 +64,29 @@ def test_a_thread_that_is_alone_runs_the_whole_without_helpers(three_threads):
     assert seen == [(5, 1, threading.get_ident()), (64, 1, threading.get_ident())] and torch.get_num_threads() == 3
 
 
-def test_without_openmp_torch_is_told_itself(three_threads, monkeypatch):
-    monkeypatch.setattr(_among_threads, "_openmp", lambda: None)
+def test_without_openmp_the_caller_runs_the_whole_with_the_threads_of_torch(three_threads, monkeypatch):
+    monkeypatch.setattr(_among_threads, "_library", lambda: None)
     told = []
 
     def network(part):
-        told.append(torch.get_num_threads())
+        told.append((len(part), torch.get_num_threads()))
         return torch.zeros(len(part), 1)
 
+    among_threads(network, np.zeros((64, 1)))
     with alone():
         among_threads(network, np.zeros((64, 1)))
-    assert told == [1] and torch.get_num_threads() == 3
+    assert told == [(64, 3), (64, 3)] and threads_on(torch.device("cpu")) == 1
+
+
+def test_mkl_has_no_helpers_either(three_threads):
+    """It has a number of threads of its own, once somebody has set torch's."""
+    library = _among_threads._library()
+    if not hasattr(library, "MKL_Get_Max_Threads"):
+        pytest.skip("torch does not compute by MKL here")
+    assert library.MKL_Get_Max_Threads() == 3
+    with alone(), alone_in_torch():
+        assert library.MKL_Get_Max_Threads() == 1
+    assert library.MKL_Get_Max_Threads() == 3
 
 
 def test_one_thread_means_none_beside_the_caller(three_threads):

@@ -43,6 +43,8 @@ def test_the_fingerprint_is_known_without_loading(run, exported, onnx_hasher, tm
     assert fingerprint_of(tmp_path) is fingerprint_of("org/name") is None
     with pytest.raises(BitseekError, match="is not an ONNX file of bitseek"):
         fingerprint_of(tmp_path / "text")
+    (tmp_path / "config.json").write_text('{"fingerprint": 5}')
+    assert fingerprint_of(tmp_path) is None
 
 
 def test_what_is_no_model_is_a_sentence(exported, tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from bitseek.errors import BitseekError, ImageError, RunError, ShapeError
 from bitseek.images import Features, Paths, Pixels
+from bitseek.kernels.threads import alone
 from bitseek.methods import METHODS
 from bitseek.metrics import bit_balance
 from bitseek.models import BatchNormHead, LinearHead, build_backbone, digest_of
@@ -103,6 +104,20 @@ def test_a_jpeg_file_and_its_picture_have_one_code(tmp_path):
     image.save(tmp_path / "a.jpg")
     with Image.open(tmp_path / "a.jpg") as opened:
         np.testing.assert_array_equal(hasher.logits(tmp_path / "a.jpg"), hasher.logits(opened))
+
+
+def test_head_and_backbone_have_no_helpers_where_the_thread_is_alone():
+    hasher, seen = a_hasher(), []
+    for part in (hasher.backbone, hasher.head):
+        part.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with alone():
+            hasher.logits_of(np.zeros((2, hasher.preprocess.size, hasher.preprocess.size, 3), np.uint8))
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1, 1]
 
 
 def test_a_code_hardly_depends_on_its_batch_or_the_order():

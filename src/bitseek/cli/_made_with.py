@@ -60,7 +60,7 @@ def _is_another(model: str, fingerprint: str) -> bool:
     """Whether a model has another fingerprint by now; one that is gone or damaged has none."""
     from bitseek.portable import fingerprint_of, same_codes
 
-    with suppress(BitseekError):
+    with suppress(BitseekError, OSError):
         now = fingerprint_of(model)
         return now is not None and not same_codes(now, fingerprint)
     return False

@@ -163,7 +163,7 @@ class Collection(Contents):
                 all that were ever given, as far as they are there: of the others the items stay, and `Update.missing`
                 names them.
             hasher: that of the collection, or what loads it; if not given, the copy in the collection is loaded.
-            threads: how many read, decode and encode; by default one a processor, 8 at most.
+            threads: how many read, decode and encode; by default one a processor.
             progress: called with the progress while it works.
             wait: seconds to wait if another program is writing.
 

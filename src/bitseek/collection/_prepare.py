@@ -182,9 +182,7 @@ class _Named(io.BytesIO):
 def _read(path: bytes, name: str) -> tuple[bytes, os.stat_result]:
     """The bytes of a file, and its status from before they were read."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe must not block
-    handle = os.open(
-        path, flags
-    )  # read without Python's file object, whose calls let the other threads in twice as often
+    handle = os.open(path, flags)  # Python's file object would let the other threads in twice as often
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):

@@ -7,22 +7,25 @@ full of what the others read, and wait for the interpreter's lock, which costs m
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import numpy as np
 
 from bitseek._checks import whole_number
-from bitseek.errors import ImageError
+from bitseek.errors import ImageError, ShapeError
 from bitseek.images._decode import upright
-from bitseek.images._in_order import in_order, thread_number
+from bitseek.images._in_order import in_order
 from bitseek.images._preprocess import Preprocess
 from bitseek.images._sources import Images
 from bitseek.images._squares import BATCH, Progress, are_ready, batches
-from bitseek.kernels.threads import alone
+from bitseek.kernels.threads import alone, thread_count
 
 LEAST = 16
 """Squares that a network runs on at once, at least, where there are so many: of fewer it makes less of a processor."""
+
+_PIXELS = 800_000
+"""Of more squares than have so many pixels together, what the layers give leaves the caches: of 16 at 224 × 224."""
 
 _FEW = 4
 """Pieces for each thread, below which all threads decode image by image, so that none waits for the slowest."""
@@ -53,7 +56,7 @@ def in_pieces(
         total: how many there are; if that is wrong, the pieces are less even.
         batch_size: items whose squares are in the network at a time, by all threads together, where that is no fewer
             than `LEAST` for each.
-        threads: how many; by default one a processor, 8 at most.
+        threads: how many; by default one a processor.
 
     Yields:
         some items: of each what was found out, and its row, or None.
@@ -62,7 +65,8 @@ def in_pieces(
         ShapeError: `batch_size` or `threads` is not a whole number of 1 or more. What `decode` or `network` raises ends
             the iterator.
     """
-    size, number = whole_number(batch_size, "batch_size"), thread_number(threads)
+    size = whole_number(batch_size, "batch_size")
+    number = thread_count() if threads is None else whole_number(threads, "threads")
     length = max(min(size, LEAST), size // number)
     if number == 1 or total < _FEW * number * length:
         return _decoded_ahead(decode, network, items, size, number)
@@ -74,7 +78,11 @@ def in_pieces(
     def piece(some: list[Item]) -> Piece[Found]:
         decoded = [decode(item) for item in some]
         with alone():
-            return _with_rows(decoded, network)
+            return _with_rows(decoded, by_parts)
+
+    def by_parts(squares: np.ndarray) -> Iterator[Any]:
+        most = max(LEAST, _PIXELS // (squares.shape[1] * squares.shape[2]))
+        return chain.from_iterable(map(network, np.array_split(squares, max(1, len(squares) // most))))
 
     return in_order(piece, pieces, number)
 
@@ -96,8 +104,14 @@ def _with_rows(
     decoded: list[tuple[Found, np.ndarray | None]], network: Callable[[np.ndarray], Iterable[Any]]
 ) -> Piece[Found]:
     squares = [square for _, square in decoded if square is not None]
-    rows = iter(network(np.stack(squares)) if squares else ())
+    rows = iter(_checked(list(network(np.stack(squares))), len(squares)) if squares else ())
     return [(found, None if square is None else next(rows)) for found, square in decoded]
+
+
+def _checked(rows: list[Any], squares: int) -> list[Any]:
+    if len(rows) != squares:
+        raise ShapeError(f"the network gives {len(rows)} rows for {squares} squares; it must give one for each")
+    return rows
 
 
 class Turns:
@@ -137,7 +151,7 @@ def encoded(
         ids: (m,) int64, which items; all of them if not given.
         at_once: how many threads may run the network at a time; of 1, the caller does, with what was decoded ahead.
         batch_size: items that go through the network at once.
-        threads: how many decode and encode; by default one a processor, 8 at most.
+        threads: how many decode and encode; by default one a processor.
         progress: called after some items, once their consumer is done with them.
         unreadable: gets the message of each image that cannot be decoded, by its index.
 
@@ -172,11 +186,13 @@ def _told(
     unreadable: dict[int, str],
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     done = 0
-    for piece in pieces:
-        unreadable.update({index: reason for (index, reason), _ in piece if reason is not None})
-        kept = [(index, row) for (index, _), row in piece if row is not None]
-        if kept:
-            yield np.array([index for index, _ in kept], np.int64), np.stack([row for _, row in kept])
-        done += len(piece)
-        if progress is not None:
-            progress(done, total)
+    threads: Any = pieces  # which end when it is closed, also where `progress` raises
+    with closing(threads):
+        for piece in pieces:
+            unreadable.update({index: reason for (index, reason), _ in piece if reason is not None})
+            kept = [(index, row) for (index, _), row in piece if row is not None]
+            if kept:
+                yield np.array([index for index, _ in kept], np.int64), np.stack([row for _, row in kept])
+            done += len(piece)
+            if progress is not None:
+                progress(done, total)

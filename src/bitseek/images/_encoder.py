@@ -43,7 +43,7 @@ class ImageEncoder:
                 the network can begin with them.
             bits: of how many first bits, one of `lengths`; all by default. See `prefix`.
             batch_size: how many go through the network at once.
-            threads: how many decode and encode; by default one a processor, 8 at most.
+            threads: how many decode and encode; by default one a processor.
             progress: called after some of them, with how many are done, and of how many.
             unreadable: gets the message of each image that cannot be decoded, by its place; such images are then left
                 out of the codes. Without it they are an error.

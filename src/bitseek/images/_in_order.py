@@ -31,17 +31,8 @@ def in_order(
         ShapeError: `threads` is not a whole number of 1 or more. What `function` raises for an item is raised in its
             place, and ends the iterator.
     """
-    number = thread_number(threads)
+    number = min(8, os.cpu_count() or 1) if threads is None else whole_number(threads, "threads")
     return _in_order(function, iter(items), number, max(4 * number, ahead))
-
-
-def thread_number(given: int | None) -> int:
-    """How many threads decode: as many as are given, else one a processor, 8 at most.
-
-    Raises:
-        ShapeError: what is given is not a whole number of 1 or more.
-    """
-    return min(8, os.cpu_count() or 1) if given is None else whole_number(given, "threads")
 
 
 def _in_order(function: Callable[[Item], Result], items: Iterator[Item], threads: int, ahead: int) -> Iterator[Result]:

@@ -3,6 +3,7 @@
 This package needs torch, which comes with the extra `train`.
 """
 
+from bitseek.models._among_threads import alone_in_torch as alone_in_torch
 from bitseek.models._among_threads import among_threads as among_threads
 from bitseek.models._among_threads import features_of as features_of
 from bitseek.models._among_threads import threads_on as threads_on

@@ -43,11 +43,9 @@ def among_threads(network: Callable[[np.ndarray], Tensor], batch: np.ndarray) ->
         batch: (n, …); fewer than twice `LEAST` are one part, whose layers torch's threads share.
     """
     threads = torch.get_num_threads()
-    if is_alone():
-        with _without_helpers():
+    if is_alone() or min(threads, len(batch) // LEAST) < 2 or _library() is None:
+        with alone_in_torch():
             return network(batch)
-    if min(threads, len(batch) // LEAST) < 2:
-        return network(batch)
     parts = np.array_split(batch, min(threads, len(batch) // LEAST))
     found: list[Tensor] = [torch.empty(0)] * len(parts)
 
@@ -62,31 +60,38 @@ def among_threads(network: Callable[[np.ndarray], Tensor], batch: np.ndarray) ->
 
 def threads_on(device: torch.device) -> int:
     """How many threads may run a network on a device at a time, each `alone`: torch's on a CPU, else 1."""
-    return torch.get_num_threads() if device.type == "cpu" else 1
+    return torch.get_num_threads() if device.type == "cpu" and _library() is not None else 1
+
+
+@contextmanager
+def alone_in_torch() -> Iterator[None]:
+    """In the block, a calling thread that is `alone` has no helpers in torch either."""
+    if not is_alone() or _library() is None:
+        yield
+        return
+    with _without_helpers():
+        yield
 
 
 @contextmanager
 def _without_helpers() -> Iterator[None]:
-    """In the block, torch has one thread for what the calling thread computes."""
+    """In the block, torch has one thread for what the calling thread computes; its own setter is for all threads."""
+    library = _library()
+    assert library is not None
     before = torch.get_num_threads()  # the first call in a thread sets its number to that of all
-    _set_own_number(1)
+    library.omp_set_num_threads(1)
+    # MKL has a number of its own, once somebody has set it, as torch.set_num_threads does.
+    of_mkl = library.MKL_Set_Num_Threads_Local(1) if hasattr(library, "MKL_Set_Num_Threads_Local") else None
     try:
         yield
     finally:
-        _set_own_number(before)
+        library.omp_set_num_threads(before)
+        if of_mkl is not None:
+            library.MKL_Set_Num_Threads_Local(of_mkl)
 
 
 @cache
-def _openmp() -> ctypes.CDLL | None:
-    """The OpenMP library that torch computes with, if it is found."""
+def _library() -> ctypes.CDLL | None:
+    """What torch computes with, if that is by OpenMP: only then can a thread have a number of its own."""
     library = ctypes.CDLL(torch._C.__file__)
     return library if hasattr(library, "omp_set_num_threads") else None
-
-
-def _set_own_number(threads: int) -> None:
-    """Set torch's number of threads for the calling thread; its own setter is for all that begin later, too."""
-    library = _openmp()
-    if library is None:
-        torch.set_num_threads(threads)
-    else:
-        library.omp_set_num_threads(threads)

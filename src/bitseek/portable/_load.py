@@ -62,7 +62,8 @@ def fingerprint_of(model: FilePath) -> str | None:
     path = user_path(model)
     if (path / _RUN).is_file():
         config = read_json(path / _RUN)
-        return config.get("fingerprint") if isinstance(config, dict) else None
+        said = config.get("fingerprint") if isinstance(config, dict) else None
+        return said if isinstance(said, str) else None
     file = path if path.is_file() else path / MODEL
     return metadata_of(read_onnx(file)).fingerprint if file.is_file() else None
 

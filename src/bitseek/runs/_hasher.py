@@ -19,6 +19,7 @@ from bitseek.images import BATCH, ImageEncoder, Images, Preprocess, Progress, as
 from bitseek.methods import method_class
 from bitseek.models import (
     Backbone,
+    alone_in_torch,
     architecture,
     as_tensor,
     digest_of,
@@ -180,7 +181,7 @@ class Hasher(nn.Module, ImageEncoder, OnTheHub):
         """
         features = self._features(squares)
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), alone_in_torch():
                 logits: np.ndarray = self._logits(features).float().cpu().numpy()
         except RuntimeError as error:
             raise ShapeError(f"the head of {self!r} does not take {features.shape[1]} features: {error}") from error
