@@ -94,7 +94,7 @@ KNOBS: dict[str, tuple[dict[str, Any], ...]] = {
     "asymmetric-dsh": ({"gamma": 20.0}, {"passes": 1}),
     "hyp2": ({"beta": 0.0}, {"zeta": 0.0}),
     "mds": ({"pairs": 0.0}, {"centres": 10.0}),
-    "shc": ({"quantisation": 0.0}, {"codebook": "max-distance"}),
+    "shc": ({"quantisation": 0.0},),
     "dhd": ({"temperature": 0.1}, {"quantisation": 0.0}),
     "bihalf": ({"gamma": 1.0}, {"gamma": 0.0}),
     "bihalf-unsupervised": ({"gamma": 1.0}, {"gamma": 0.0}),

@@ -11,7 +11,7 @@ from bitseek.codes import signs
 from bitseek.errors import BitseekError
 from bitseek.methods._base import Batch, Card, Method, Task
 from bitseek.methods._losses import softmax_cross_entropy, unit_vectors
-from bitseek.methods._recipe import Augment, BatchSize, Recipe
+from bitseek.methods._recipe import Augment, BatchSize, Recipe, for_heads
 from bitseek.models import LinearHead
 
 
@@ -59,6 +59,7 @@ class DHD(Method):
         idea="learnt proxies on a weakly changed view, whose code a strongly changed one learns",
     )
     recipe_class = DHDRecipe
+    head_recipe = for_heads(lr=9e-3)
     recipe: DHDRecipe
 
     def __init__(self, task: Task, recipe: Recipe | None = None) -> None:

@@ -48,7 +48,7 @@ class DHN(PairMethod):
         idea="pairwise cross-entropy on tanh codes, with a log-cosh pull of every output to ±1",
     )
     recipe_class = DHNRecipe
-    head_recipe = for_heads(scale=0.1, lr=3e-3)
+    head_recipe = for_heads(scale=0.1, lr=3e-3, epochs=60)
     recipe: DHNRecipe
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

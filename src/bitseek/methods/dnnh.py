@@ -79,7 +79,7 @@ class DNNH(Method):
         idea="a triplet ranking loss, each bit computed from its own slice of the features",
     )
     recipe_class = DNNHRecipe
-    head_recipe = for_heads(slice_length=10, lr=3e-4)
+    head_recipe = for_heads(slice_length=10, lr=3e-4, epochs=60)
     recipe: DNNHRecipe
 
     @classmethod

@@ -14,7 +14,7 @@ from torch import Tensor
 from bitseek.methods._base import Batch, Card
 from bitseek.methods._losses import magnitude_error
 from bitseek.methods._pairs import PairMethod, PairRecipe, Pairs, pair_entropy
-from bitseek.methods._recipe import BatchSize, OrNone, Recipe, Share, Shares
+from bitseek.methods._recipe import BatchSize, OrNone, Recipe, Share, Shares, for_heads
 
 ALL = 1 - 1e-5
 """The cosine of two label vectors from which they are the same, with allowance for rounding."""
@@ -61,6 +61,7 @@ class IDHN(PairMethod):
         idea="as large a share of equal bits as the share of common classes; a likelihood where that is all or none",
     )
     recipe_class: ClassVar[type[Recipe]] = IDHNRecipe
+    head_recipe = for_heads(lr=9e-3)
     recipe: IDHNRecipe
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

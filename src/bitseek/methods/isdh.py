@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bitseek.methods._base import Card
 from bitseek.methods._pairs import Pairs
+from bitseek.methods._recipe import for_heads
 from bitseek.methods.idhn import IDHN, IDHNRecipe
 
 
@@ -37,6 +38,7 @@ class ISDH(IDHN):
         idea="pairs are as likely to be similar as their share of common classes is large",
     )
     recipe_class = ISDHRecipe
+    head_recipe = for_heads(lr=3e-3)
     recipe: ISDHRecipe
 
     def all_or_none(self, pairs: Pairs) -> Tensor:
