@@ -38,10 +38,10 @@ class Groups:
         stable_sums: what a stable sort by place in the database gives; None if it is not known.
     """
 
-    n: Int[np.ndarray, "q *g"]
-    r: Int[np.ndarray, "q *g"]
-    N: Int[np.ndarray, "q *g"]
-    C: Int[np.ndarray, "q *g"]
+    n: Int[np.ndarray, " q *g"]
+    r: Int[np.ndarray, " q *g"]
+    N: Int[np.ndarray, " q *g"]
+    C: Int[np.ndarray, " q *g"]
     stable_sums: StableSums | None = None
 
     @classmethod
@@ -73,7 +73,7 @@ class Groups:
         """T, the number of relevant items of each query."""
         return np.asarray(self.r.sum(axis=1))
 
-    def within(self, k: int | None) -> Int[np.ndarray, "q *g"]:
+    def within(self, k: int | None) -> Int[np.ndarray, " q *g"]:
         """How many items of each group have one of the first k ranks; all if k is None."""
         return self.n if k is None else np.clip(k - self.N, 0, self.n)
 
