@@ -14,6 +14,7 @@ from bitseek.images import Features, Pixels
 from bitseek.methods import METHODS, make_recipe, method_class
 from bitseek.runs import EncodedFeatures, RunConfig
 from bitseek.training import auto, read_search, train
+from bitseek.training._auto import FIRST, fitting
 from bitseek.training._bench import Bench
 
 FEW = {"bits": 8, "trials": 4, "device": "cpu"}
@@ -144,6 +145,16 @@ def test_the_best_of_what_was_tried_is_trained_on_all_items(features, found):
     alone = train(found.method, features, bits=8, device="cpu", **found.recipe)
     assert same_state(alone, found.hasher)
     assert all(config.recipe[name] == value for name, value in found.recipe.items())
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_what_the_ledger_has_found_good_is_tried_first_and_nothing_is_left_out(features, labelled):
+    kinds = {"single", "multi"} if labelled else {"none"}
+    fit = {name for name, cls in METHODS.items() if cls.card.labels in kinds}
+    order = fitting(features, labelled)
+    first = [name for name in FIRST if name in fit]
+    assert set(FIRST) <= set(METHODS) and first
+    assert order[: len(first)] == first and len(order) == len(fit) and set(order) == fit
 
 
 def test_the_seed_decides(features, found):

@@ -33,6 +33,13 @@ COMMON = {*HEAD_RECIPE, "backbone_lr"}
 """Hyper-parameters of the training of a whole network that may be given, whatever wins."""
 BATCH = 128
 """Most images of a step where the whole network is trained."""
+FIRST = (
+    *("shc", "asymmetric-dsh", "dhd", "jmlh", "mihash", "cnnh", "ssdh", "csq", "hashnet", "dpn", "sdhc", "relahash"),
+    *("dshsd", "dhn", "greedyhash", "isdh", "mds", "idhn", "bihalf", "orthohash"),
+    *("bihalf-unsupervised", "itq", "cibhash", "greedyhash-unsupervised"),
+)
+"""What a search tries first, since a small budget may not last for all methods: the best of the frozen ledger by the
+mean over its data sets at 64 bits (docs/ledger.md), with labels and without."""
 
 
 class Chosen(NamedTuple):
@@ -206,10 +213,14 @@ def of_network(method: str, won: Mapping[str, Any], given: Mapping[str, Any], ne
 
 
 def fitting(data: Protocol, labelled: bool) -> list[str]:
-    """The methods that take the labels of a protocol, or that need none where it has none; the quick ones first."""
+    """The methods that take the labels of a protocol, or that need none where it has none.
+
+    Those of `FIRST` come first; of the rest, the quick ones.
+    """
     kinds = ("multi",) if data.multi_label else ("single", "multi")
     fit = [name for name, cls in METHODS.items() if cls.card.labels in (kinds if labelled else ("none",))]
-    return sorted(fit, key=lambda name: METHODS[name].by_gradient)
+    first = [name for name in FIRST if name in fit]
+    return first + sorted(set(fit) - set(first), key=lambda name: (METHODS[name].by_gradient, name))
 
 
 def _sample(data: Protocol, seed: int) -> Int64[np.ndarray, " m"]:
