@@ -103,6 +103,7 @@ def test_score_says_what_is_wrong(bitseek, tmp_path):
     for changes, message in (
         ({"database_labels": None}, "no array 'database_labels'"),
         ({"query_codes": np.full((7, 12), 3)}, "got values like"),
+        ({"query_codes": np.full((7, 2), 3, np.uint8)}, "packed codes, but no number `bits`"),
         ({"query_labels": np.arange(6)}, "7"),
         ({"query_codes": np.ones((7, 13), bool)}, "13"),
         (

@@ -29,6 +29,8 @@ def test_no_command_writes_over_a_file_of_the_users(run, tmp_path, capsys):
     (run / "report.html").write_text("mine")
     assert "report.html exists and is not a page" in refusal(capsys, "report", run)
     assert "is not a page" in refusal(capsys, "report", run, "--out", mine)
+    assert "is not a report" in refusal(capsys, "evaluate", run, "--out", mine)
+    assert "is not a report" in refusal(capsys, "evaluate", run, "--out", run / "config.json")
     assert "is not a file of codes" in refusal(capsys, "encode", run, mine, "--out", mine)
     assert "is not a file of features" in refusal(
         capsys, "features", "digits", "--backbone", "small-cnn", "--out", mine
@@ -43,11 +45,12 @@ def test_no_command_writes_over_a_file_of_the_users(run, tmp_path, capsys):
 
 
 def test_an_earlier_result_is_replaced(run, tmp_path):
-    image, codes, page = tmp_path / "a.png", tmp_path / "codes.npz", tmp_path / "page.html"
+    image, codes, page, report = (tmp_path / name for name in ("a.png", "codes.npz", "page.html", "report.json"))
     Image.fromarray(np.zeros((30, 30), np.uint8)).save(image)
     for _ in range(2):
         main(["encode", str(run), str(image), "--out", str(codes)])
         main(["report", str(run), "--out", str(page), "--sample", "50"])
+        main(["evaluate", str(run), "--out", str(report)])
     assert len(Codes.load(codes)) == 1 and page.stat().st_size > 10_000
     assert (run / "model.safetensors").stat().st_mode & 0o777 == (run / "config.json").stat().st_mode & 0o777
 

@@ -84,6 +84,7 @@ def filled(root, counts):
 def test_counts_and_shares_of_numpy(folder):
     """Bug 14, through the options."""
     split = load_protocol(f"folder:{folder}", query=np.int64(2), train=np.float32(0.5))
+    assert len(load_protocol(f"folder:{folder}", query=np.array(2)).query) == 4, "a number in an array of no axes"
     assert np.bincount(split.pool.labels.numbers[split.query]).tolist() == [2, 2]
     assert np.bincount(split.pool.labels.numbers[split.train]).tolist() == [10, 5]
     assert split.origin.options == {"query": 2, "train": 0.5}

@@ -281,6 +281,11 @@ def test_what_is_no_protocol_is_refused(protocol, unchecked):
         bitseek.evaluate(identity_hasher(), protocol)
 
 
+def test_what_is_no_hasher_is_refused(unchecked):
+    with pytest.raises(BitseekError, match=r"a Hasher is measured.* got 'runs/digits'"):
+        bitseek.evaluate("runs/digits")
+
+
 def test_numbers_may_be_of_numpy_and_k_beyond_any_database(unchecked):
     data = toy()
     plain = bitseek.evaluate(identity_hasher(), data, k=None)

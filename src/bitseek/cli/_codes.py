@@ -145,6 +145,8 @@ def _codes(path: Path, arrays: dict[str, Any], order: Order | None) -> "tuple[Co
 
     pair = arrays["query_codes"], arrays["database_codes"]
     if "bits" not in arrays:
+        if any(array.dtype.kind == "u" and (array > 1).any() for array in pair):
+            raise BitseekError(f"{path} has packed codes, but no number `bits` that says how many bits of them count")
         return Codes.from_bits(pair[0]), Codes.from_bits(pair[1])
     bits = whole_number(arrays["bits"], "bits")
     if all(array.ndim == 2 and array.shape[1] == bits for array in pair):

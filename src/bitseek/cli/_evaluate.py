@@ -77,13 +77,14 @@ def evaluate(
         run: run folder.
         out: file to write the report to, as JSON.
     """
+    from bitseek._files import free_target, write_json
     from bitseek.models import rank
 
+    if out is not None:
+        free_target(out, "a report that evaluate wrote", _is_report)
     found = _measure(run, how, source, compute)
     show_report(found, json, run=str(run))
     if out is not None and rank() == 0:
-        from bitseek._files import write_json
-
         write_json(out, found.to_json())
     keep(found, run)
 
@@ -118,17 +119,18 @@ def report(
     if sample < 1:
         raise BitseekError(f"a map shows at least 1 item, got --sample {sample}")
     from bitseek.models import rank
-    from bitseek.report import write_page, write_projector
+    from bitseek.report import free_page, write_page, write_projector
     from bitseek.runs import read_history
     from bitseek.training import read_search
 
+    place = free_page(out or run / "report.html")
     found = _measure(run, how, source, compute)
     if rank() > 0:  # of processes that measured together the first one draws
         return
     note("drawing …")
     options: dict[str, Any] = {"sample": sample, "threads": compute.threads}
     logged = {"history": read_history(run), "search": read_search(run)}
-    page = write_page(out or run / "report.html", found, map_kind=map, **logged, **options)
+    page = write_page(place, found, map_kind=map, **logged, **options)
     if tensorboard:
         folder = write_projector(run / "tensorboard", found, **options)
         note(f"look at it with: tensorboard --logdir {folder}")
@@ -150,6 +152,14 @@ def _measure(run: Path, how: Measuring, source: arguments.Data, compute: argumen
     if how.protocol is None and how.seed is None and not source.protocol_set and not found.own_split:
         note("this is not the split that the run was trained on: its checksum differs, so the data have changed")
     return found
+
+
+def _is_report(file: Path) -> bool:
+    """Whether a file holds what `Report.to_json` gave."""
+    from bitseek._files import read_json
+
+    value = read_json(file)
+    return isinstance(value, dict) and {"levels", "own_split"} <= value.keys()
 
 
 def keep(found: "Report", run: Path) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
 from bitseek._files import user_path
@@ -120,7 +119,7 @@ class ProtocolSpec:
         return list(inspect.signature(_function(self.loader)).parameters.values())[3:]
 
     def _checked(self, name: str, declared: Any, value: Any) -> Any:
-        value = value.item() if isinstance(value, np.generic) else value
+        value = value.item() if getattr(value, "ndim", None) == 0 else value  # a number of NumPy or torch
         try:
             if isinstance(value, bool) and bool not in (get_args(declared) or (declared,)):
                 raise TypeError("a truth value is not expected")

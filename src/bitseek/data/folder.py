@@ -84,7 +84,10 @@ def describe_folder(path: FilePath) -> dict[str, Any]:
 
 def _images(path: Path) -> tuple[str, ...]:
     if not path.is_dir():
-        raise DataError(f"there is no folder {printable(path)}")
+        raise DataError(
+            f"there is no folder {printable(path)}; where the images have moved, give folder:PATH with the new one (of "
+            "a run: --protocol folder:PATH, with the options of its training)"
+        )
     relative = tuple(file.relative_to(path).as_posix() for file in find_images(path))
     if not relative:
         raise DataError(f"there are no images in {printable(path)} or below it")

@@ -78,6 +78,8 @@ def evaluate(
     Raises:
         BitseekError: the protocol does not fit the hasher, queries were training items, or an argument cannot be used.
     """
+    if not isinstance(hasher, Hasher):
+        raise BitseekError(f"a Hasher is measured, as bitseek.load(RUN) gives it, got {hasher!r:.80}")
     radius, candidates = whole_number(radius, "radius", 0), whole_number(candidates, "candidates")
     ranking, ternary = _ranking(ranking, ternary)
     hasher, lengths = _lengths(hasher, bits)

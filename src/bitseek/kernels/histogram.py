@@ -77,15 +77,15 @@ def stable_sums(
         ranks: number of ranks that count.
     """
     queries = len(task.query_words)
-    sums, hits = np.zeros(queries), np.zeros(queries, np.int64)
+    sums, counts = np.zeros(queries), np.zeros(queries, np.int64)
     if COMPILED:
         ours = task.frozen()
 
         def work(start: int, stop: int) -> None:
-            # The next rank of each distance, and the hits before it; a last column takes what is left out.
+            # The next rank of each distance, and the relevant items before it; a last column takes what is left out.
             rank = np.pad(np.cumsum(total[start:stop], axis=1) - total[start:stop], ((0, 0), (0, 1)))
             found = np.pad(np.cumsum(relevant[start:stop], axis=1) - relevant[start:stop], ((0, 0), (0, 1)))
-            _follow(start, stop, ranks, rank, found, sums, hits, ours)
+            _follow(start, stop, ranks, rank, found, sums, counts, ours)
 
         spread(work, queries, grain=_GRAIN)
     else:
@@ -94,15 +94,15 @@ def stable_sums(
             keys = keys[keys < 2 * task.bits + 2]
             ranked = (keys & 1)[np.argsort(keys >> 1, kind="stable")][:ranks].astype(np.int64)
             sums[row] = (np.cumsum(ranked) / np.arange(1, len(ranked) + 1) * ranked).sum()
-            hits[row] = ranked.sum()
-    return sums, hits
+            counts[row] = ranked.sum()
+    return sums, counts
 
 
 def _plain_keys(task: Task, row: int, start: int, stop: int) -> Int64[np.ndarray, " m"]:
     """2·distance + relevant of some items, and 2·bits + 2 for those left out: the path without a compiler."""
     labels, wanted = task.database_labels[start:stop], task.query_labels[row]
-    hit = labels[:, 0] == wanted[0] if task.single else (labels & wanted).any(axis=1)
-    keys: np.ndarray = 2 * distances(task.database_words[start:stop], task.query_words[row]) + hit
+    relevant = labels[:, 0] == wanted[0] if task.single else (labels & wanted).any(axis=1)
+    keys: np.ndarray = 2 * distances(task.database_words[start:stop], task.query_words[row]) + relevant
     left_out = task.excluded[task.offsets[row] : task.offsets[row + 1]] - start
     keys[left_out[(left_out >= 0) & (left_out < len(keys))]] = 2 * task.bits + 2
     return keys
@@ -228,7 +228,7 @@ def _follow(
     rank: np.ndarray,
     found: np.ndarray,
     sums: np.ndarray,
-    hits: np.ndarray,
+    counts: np.ndarray,
     task: Task,
 ) -> None:
     """Walk through the database in its order; each item takes the next free rank of its distance."""
@@ -239,15 +239,15 @@ def _follow(
         _load(task, item, item + keys.size, codes, labels)
         for query in range(start, stop):
             _fill_keys(task, query, item, codes, labels, keys)
-            next_rank, hit = rank[query - start], found[query - start]
+            next_rank, relevant = rank[query - start], found[query - start]
             precision, count = 0.0, 0
             for i in range(keys.size):
                 distance = keys[i] >> np.uint16(1)
                 next_rank[distance] += 1
                 if keys[i] & np.uint16(1):
-                    hit[distance] += 1
+                    relevant[distance] += 1
                     if next_rank[distance] <= ranks:
-                        precision += hit[distance] / next_rank[distance]
+                        precision += relevant[distance] / next_rank[distance]
                         count += 1
             sums[query] += precision
-            hits[query] += count
+            counts[query] += count

@@ -7,6 +7,7 @@ write_projector           the codes for TensorBoard's embedding projector
 
 from bitseek.report._class_codes import ClassCodes as ClassCodes
 from bitseek.report._class_codes import class_codes as class_codes
+from bitseek.report._page import free_page as free_page
 from bitseek.report._page import render_page as render_page
 from bitseek.report._page import write_page
 from bitseek.report._projector import write_projector as write_projector

@@ -74,13 +74,22 @@ MARK = b'<meta name="generator" content="bitseek report">'
 """By which a page is known to be ours, so that no other file is replaced."""
 
 
+def free_page(path: str | os.PathLike[str]) -> Path:
+    """Where a page may be written: where nothing is, or an earlier page.
+
+    Raises:
+        BitseekError: something else is there, or no folder for it.
+    """
+    return free_target(path, "a page that bitseek wrote", lambda file: MARK in file.read_bytes()[:400])
+
+
 def write_page(path: str | os.PathLike[str], report: Report, **options: Any) -> Path:
     """Write the page, atomically, and return its path; `options` are those of `render_page`.
 
     Raises:
         BitseekError: the file cannot be written or is no page of ours, or an option cannot be used.
     """
-    target = free_target(path, "a page that bitseek wrote", lambda file: MARK in file.read_bytes()[:400])
+    target = free_page(path)
     page = render_page(report, **options)
     with atomic(target) as part:
         part.write_text(page, encoding="utf-8", newline="\n")
