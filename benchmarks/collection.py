@@ -7,7 +7,8 @@
 
 `large` and `unchanged` use a random projection as encoder and time whole processes, with the start of Python.
 `indexing` takes run folders and ONNX files. Parts of the files alternate with the forward pass on ready squares, and
-the models take turns, so that all meet the machine in the same state; rates are compared with those of the first model.
+the models take turns, so that all meet the machine in the same state, the files in its memory; rates are compared with
+those of the first model.
 Beside the share of the bare rate stands what it would be if nothing but the images' own were added to the pass:
 reading, hashing, decoding, resizing and the thumbnail, by one thread with no other beside it, shared out among all
 processors.
@@ -215,7 +216,7 @@ class _Taken:
         Collection.create(folder, hasher=hasher).close()
 
     def go_on(self, photos: Path) -> None:
-        files = len(list(photos.iterdir()))
+        files = sum(bool(path.read_bytes()) for path in photos.iterdir())
         began = time.perf_counter()
         for batch in self.batches:
             self.hasher.logits_of(batch)

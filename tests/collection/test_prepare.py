@@ -1,12 +1,14 @@
 """What a thread finds out about an image is what decoding, resizing and shrinking its array give, bit for bit."""
 
 import io
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 from tests.collection.projection import Projection
 
+from bitseek.collection import Collection
 from bitseek.collection._prepare import Claims, Preparer
 from bitseek.collection._thumbnails import thumbnail_of
 from bitseek.images import decode
@@ -48,3 +50,23 @@ def test_square_size_and_thumbnail_are_those_of_the_array(tmp_path, kind, size):
     assert picture.thumbnail == thumbnail_of(shrunk)
     with Image.open(io.BytesIO(picture.thumbnail)) as thumbnail:
         assert max(thumbnail.size) == min(256, max(size)) and "comment" not in thumbnail.info
+
+
+@pytest.mark.parametrize("threads", [2, 8])
+def test_an_encoder_that_says_nothing_of_threads_is_asked_by_one_for_whole_batches(tmp_path, threads):
+    sizes, callers = [], set()
+
+    class Foreign(Projection):
+        """Notes who asks for how many."""
+
+        def logits_of(self, squares):
+            sizes.append(len(squares))
+            callers.add(threading.get_ident())
+            return super().logits_of(squares)
+
+    (tmp_path / "photos").mkdir()
+    for i, pixels in enumerate(np.random.default_rng(1).integers(0, 256, (600, 8, 8, 3), np.uint8)):
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{i}.png")
+    with Collection.create(tmp_path / "c", hasher=Projection()) as collection:
+        assert collection.update(tmp_path / "photos", hasher=Foreign(), threads=threads).added == 600
+    assert sizes == [64] * 9 + [24] and callers == {threading.get_ident()}

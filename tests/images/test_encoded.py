@@ -128,6 +128,26 @@ def of_every_kind(folder, n, side):
     return array, (Paths(folder, tuple(f"{i}.png" for i in range(n))), Loose(tuple(array)), Pixels(array))
 
 
+@pytest.mark.parametrize("threads", [2, 4])
+def test_a_network_that_the_caller_runs_gets_whole_batches_while_threads_decode(threads):
+    sizes, callers, deciding = [], set(), set()
+
+    def decode(i):
+        deciding.add(threading.get_ident())
+        return i, None if i % 5 == 0 or i < 100 else np.full((1, 1, 3), i % 256, np.uint8)
+
+    def network(squares):
+        sizes.append(len(squares))
+        callers.add(threading.get_ident())
+        return squares[:, 0, 0, 0]
+
+    pieces = list(in_pieces(decode, network, range(2000), 2000, threads=threads, by_caller=lambda: True))
+    assert callers == {threading.get_ident()} and threading.get_ident() not in deciding
+    found = [one for piece in pieces for one in piece]
+    assert found == [(i, None if i % 5 == 0 or i < 100 else i % 256) for i in range(2000)]
+    assert sum(sizes) == 1520 and min(sizes[1:-1]) >= 0.8 * 64 - 1 and max(sizes) <= 64
+
+
 @pytest.mark.parametrize("side", [8, 11])
 @pytest.mark.parametrize("n", [5, 150])
 @pytest.mark.parametrize("at_once", [1, 2])

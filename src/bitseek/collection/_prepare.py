@@ -118,11 +118,15 @@ class Preparer:
         self._turns: threading.Semaphore | None = None
         self._lock = threading.Lock()
 
+    def by_caller(self) -> bool:
+        """Whether the encoder is one that no two threads shall ask at a time."""
+        return self._at_once() == 1
+
     def coded(self, squares: np.ndarray) -> list[Coded]:
         """What is stored of the pictures with these squares; of several threads each waits for its turn."""
         encoder = self._encoder()
         with self._lock:
-            turns = self._turns = self._turns or threading.Semaphore(getattr(encoder, "at_once", 1))
+            turns = self._turns = self._turns or threading.Semaphore(self._at_once())
         rows = None
         with turns:
             if self._features:
@@ -158,6 +162,9 @@ class Preparer:
         except ImageError as error:
             return found._replace(reason=str(error)), None
         return found._replace(picture=picture), square
+
+    def _at_once(self) -> int:
+        return int(getattr(self._encoder(), "at_once", 1))
 
     def _picture(self, contents: bytes, name: str) -> tuple[Picture, np.ndarray]:
         preprocess = self._encoder().preprocess

@@ -136,7 +136,13 @@ class Updater:
         preparer = Preparer(self._encoder, self._claims, thumbnails=bool(meta.thumbnails), features=bool(meta.features))
         committed = time.monotonic()
         threads: Any = in_pieces(  # which end when it is closed
-            preparer.prepared, preparer.coded, files, files.wanted, batch_size=BATCH, threads=self._threads
+            preparer.prepared,
+            preparer.coded,
+            files,
+            files.wanted,
+            batch_size=BATCH,
+            threads=self._threads,
+            by_caller=preparer.by_caller,
         )
         with self._items.looking() as self._lookup, closing(threads) as pieces:
             for piece in pieces:

@@ -2,6 +2,7 @@
 
 Threads that decode beside threads that compute are more than there are processors. They take turns, find the caches
 full of what the others read, and wait for the interpreter's lock, which costs more than decoding a small image does.
+Two that decode small images wait for it most of all, so that one does while the others run the network.
 """
 
 import threading
@@ -27,6 +28,10 @@ LEAST = 16
 _PIXELS = 800_000
 """Of more squares than have so many pixels together, what the layers give leaves the caches: of 16 at 224 × 224."""
 
+_PATIENCE = 0.01
+"""Seconds that a thread waits until no other decodes. To decode so many large images takes longer, and they hold the
+interpreter's lock for little of it, so that waiting for longer would gain nothing."""
+
 _FEW = 4
 """Pieces for each thread, below which all threads decode image by image, so that none waits for the slowest."""
 
@@ -43,6 +48,7 @@ def in_pieces(
     *,
     batch_size: int = BATCH,
     threads: int | None = None,
+    by_caller: Callable[[], bool] = lambda: False,
 ) -> Iterator[Piece[Found]]:
     """What was found out about each item, and its row of what the network gives, in the order of the items.
 
@@ -51,12 +57,14 @@ def in_pieces(
     Args:
         decode: an item to what is found out about it, and its square; None if it has none. Called by the threads.
         network: (n, s, s, 3) uint8 squares, n ≥ 1, to n rows. Called by several threads at once, each `alone`; where
-            there are too few items for that, by the caller, whom all threads of the network may help.
+            there are too few items for that, or `by_caller`, by the caller, whom all threads of the network may help.
         items: read lazily, by the caller.
         total: how many there are; if that is wrong, the pieces are less even.
         batch_size: items whose squares are in the network at a time, by all threads together, where that is no fewer
             than `LEAST` for each.
         threads: how many; by default one a processor.
+        by_caller: whether the network is one that no two threads shall run, as on a GPU: the threads decode, and it
+            gets `batch_size` squares at a time. Asked by the threads, once there is a square.
 
     Yields:
         some items: of each what was found out, and its row, or None.
@@ -75,16 +83,44 @@ def in_pieces(
     waiting = iter(items)
     pieces = iter(lambda: list(islice(waiting, next(lengths, length))), [])
 
-    def piece(some: list[Item]) -> Piece[Found]:
-        decoded = [decode(item) for item in some]
+    decoding = threading.Lock()
+
+    def piece(some: list[Item]) -> tuple[Piece[Found], bool]:
+        is_only = decoding.acquire(timeout=_PATIENCE)
+        try:
+            decoded = [decode(item) for item in some]
+        finally:
+            if is_only:
+                decoding.release()
+        if any(square is not None for _, square in decoded) and by_caller():
+            return decoded, False
         with alone():
-            return _with_rows(decoded, by_parts)
+            return _with_rows(decoded, by_parts), True
 
     def by_parts(squares: np.ndarray) -> Iterator[Any]:
         most = max(LEAST, _PIXELS // (squares.shape[1] * squares.shape[2]))
         return chain.from_iterable(map(network, np.array_split(squares, max(1, len(squares) // most))))
 
-    return in_order(piece, pieces, number)
+    return _completed(in_order(piece, pieces, number), network, size)
+
+
+def _completed(
+    pieces: Iterator[tuple[Piece[Found], bool]], network: Callable[[np.ndarray], Iterable[Any]], size: int
+) -> Iterator[Piece[Found]]:
+    """The pieces; of those that have squares, not rows yet, so many together that the network gets `size` items."""
+    threads: Any = pieces  # which end when it is closed
+    waiting: Piece[Found] = []
+    with closing(threads):
+        for piece, has_rows in pieces:
+            if has_rows and not waiting:
+                yield piece
+                continue
+            waiting += piece
+            while len(waiting) >= size:
+                yield _with_rows(waiting[:size], network)
+                waiting = waiting[size:]
+        if waiting:
+            yield _with_rows(waiting, network)
 
 
 def _decoded_ahead(
