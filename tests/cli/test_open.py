@@ -22,6 +22,7 @@ from tests.server.harness import projections
 
 from bitseek.cli import _open
 from bitseek.collection import Collection
+from bitseek.methods import METHODS
 
 TOY = ("--backbone", "small-cnn", "--weights", "none", "--bits", "16", "--no-browser", "--port", "0", "--json")
 MAIN = "from bitseek.cli import main\nmain({!r})"
@@ -142,10 +143,10 @@ def test_labels_train_a_head(photos, served):
     (photos / "labels.csv").write_text("\n".join(lines) + "\n")
     service = served("open", photos, *TOY, "--supervised", python=warm.python())
     service.wait_for(30)
-    assert service.stop() == 0 and service.value["collection"] == str(photos / ".bitseek-orthohash")
-    (trained,) = [each for each in service.value["candidates"] if each["method"] == "orthohash"]
-    assert service.value["method"] == "orthohash" and 0 < trained["mAP"] <= 1
-    with Collection.open(photos / ".bitseek-orthohash") as opened:
+    assert service.stop() == 0 and service.value["collection"] == str(photos / ".bitseek-auto")
+    (trained,) = [each for each in service.value["candidates"] if each["method"] == service.value["method"]]
+    assert METHODS[trained["method"]].card.labels in ("single", "multi") and 0 < trained["mAP"] <= 1
+    with Collection.open(photos / ".bitseek-auto") as opened:
         assert opened.labels() == {
             "even": sum(int(n[0]) % 2 == 0 for n in names),
             "odd": sum(int(n[0]) % 2 for n in names),

@@ -13,7 +13,7 @@ from bitseek.errors import BitseekError, RunError
 from bitseek.images import Features, Pixels
 from bitseek.methods import METHODS, make_recipe, method_class
 from bitseek.runs import EncodedFeatures, RunConfig
-from bitseek.training import auto, read_search, train
+from bitseek.training import _search, auto, read_search, train
 from bitseek.training._auto import FIRST, fitting
 from bitseek.training._bench import Bench
 
@@ -42,6 +42,14 @@ def of_features(data, images=None, labels=None, **roles):
     labels = data.pool.labels if labels is None else labels
     pool = Pool(images or Features((pixels / 16,)), labels, data.pool.classes, name="toy")
     return dataclasses.replace(data, pool=pool, name="toy-features", **roles)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_steps():
+    """Heads of few items take few steps here, so that many are trained in little time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_search, "STEPS", 1)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from PIL import Image
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError, DataError, ShapeError
 from bitseek.images import Paths, batches
+from bitseek.methods import METHODS
 from bitseek.models import build_backbone
 from bitseek.runs import load
-from bitseek.training import _fit_folder, fit_folder
+from bitseek.training import _fit_folder, _search, fit_folder
 
 BITS = 12
 
@@ -136,6 +137,19 @@ def test_labels_train_a_supervised_head_that_is_measured_beside_the_others(backb
     assert set(mAP) == {"itq", "bihalf-unsupervised", "lsh", "orthohash"} and all(0 < v <= 1 for v in mAP.values())
     assert mAP["orthohash"] > 0.8 > mAP["lsh"]
     assert isinstance(fitted.hasher.encode(files[:3]), Codes)
+
+
+def test_auto_takes_the_method_that_is_best_for_the_labels(backbone, files, monkeypatch):
+    monkeypatch.setattr(_fit_folder, "TRIALS", 4)
+    monkeypatch.setattr(_search, "STEPS", 60)
+    labels = ["abc"[i % 3] for i in range(120)]
+    fitted = fit_folder(backbone, files, bits=BITS, labels=labels, method="auto", device="cpu")
+    *without, chosen = fitted.candidates
+    assert [each.method for each in without] == ["itq", "bihalf-unsupervised", "lsh"]
+    assert chosen.method == fitted.method == fitted.hasher.hasher.config.method
+    assert METHODS[fitted.method].card.labels in ("single", "multi") and chosen.mAP > without[-1].mAP
+    few = fit_folder(backbone, files[:24], bits=BITS, labels=labels[:24], method="auto", device="cpu")
+    assert few.method == "orthohash"
 
 
 def test_unreadable_images_are_left_out(backbone, files, tmp_path):

@@ -189,6 +189,17 @@ def test_a_change_back_to_the_default_is_no_change():
     assert ("dpn", {"lr": 3e-3}) in list(variants("dpn", {"epochs": 60, "lr": 3e-3}))
 
 
+def test_few_items_get_more_epochs():
+    many, few = (
+        Search(lambda method, recipe, fold: 0.5, Journal(None, {}), Budget(trials=2), items=items)
+        for items in (9000, 96)
+    )
+    for search in (many, few):
+        search.run(["orthohash"])
+    assert [trial.recipe for trial in many.trials] == [{"epochs": 10}, {}]
+    assert [trial.recipe for trial in few.trials] == [{"epochs": 100}, {"epochs": 300}]  # one batch in an epoch
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_the_first_training_of_a_method_is_short(name):
     cls = METHODS[name]

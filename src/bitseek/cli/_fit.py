@@ -39,8 +39,10 @@ def fitted_to(
             "sub-folder for each class, or write a labels.csv with the columns path and label"
         )
     built = _backbone(folder, backbone, network, seed)
-    from bitseek.training import fit_folder
+    from bitseek.training import AUTO, fit_folder
 
+    if method == AUTO:
+        note("heads of many methods are tried on the labels, for a minute at most")
     with counting("looking at a sample") as progress:
         fitted = fit_folder(
             built,

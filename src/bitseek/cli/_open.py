@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BACKBONE, BITS = "mobilenetv2_100", 64
 HIDDEN = ".bitseek"
-SUPERVISED = "orthohash"
+SUPERVISED = "auto"
 PORT = 8765
 Method = Annotated[
     tuple[str, ...] | None,
@@ -68,8 +68,8 @@ def open_folder(
             `bitseek backbones`.
         bits: length of the codes; 64 by default.
         seed: of the sample and of the fit; 0 by default.
-        supervised: train the head on the labels (those of labels.csv, or the sub-folders); by default with orthohash.
-            The collection is then a second one, in FOLDER/.bitseek-METHOD.
+        supervised: train the head on the labels (those of labels.csv, or the sub-folders), with this method; by default
+            auto, which tries many for a minute. The collection is then a second one, in FOLDER/.bitseek-METHOD.
         collection: folder of the collection.
         features: keep the features too, for searches that rank by them.
         port: of the page; by default 8765, or a free one if that is taken.

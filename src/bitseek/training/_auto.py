@@ -168,7 +168,8 @@ def auto(
         with journal:
             computed = _features(data, sample, network, device, threads, encoding)
             bench = Bench(data, computed, bits, seed, device, labelled)
-            journal.close(*Search(bench.measure, journal, budget, tried).run(fitting(data, labelled)))
+            search = Search(bench.measure, journal, budget, tried, items=len(bench.fold(0).train))
+            journal.close(*search.run(fitting(data, labelled)))
     assert journal.chosen is not None
     method, won = journal.chosen["method"], journal.chosen["recipe"]
     hasher = train(

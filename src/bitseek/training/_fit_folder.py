@@ -12,18 +12,23 @@ from bitseek._files import FilePath
 from bitseek.data import Pool, Protocol
 from bitseek.errors import BitseekError, DataError, ShapeError
 from bitseek.images import Features, Progress, as_images, batches
-from bitseek.methods import make_recipe, method_class
+from bitseek.methods import method_class
 from bitseek.metrics import retrieval
 from bitseek.models import Backbone, pick_device
 from bitseek.runs import Hasher
+from bitseek.training._auto import AUTO, auto
+from bitseek.training._bench import LEAST
 from bitseek.training._neighbours import neighbours_kept
 from bitseek.training._remembering import Remembering
+from bitseek.training._search import long_enough
 from bitseek.training._train import train
 
 MEASURABLE = 20
 """With fewer images than this, nothing can be held out that would say anything."""
-STEPS = 300
-"""A head that is trained by its gradient takes at least so many steps."""
+MINUTES, TRIALS = 1.0, 60
+"""What `auto` may cost: it stands between somebody and the page of the folder."""
+FEW = "orthohash"
+"""Instead of `auto` where there are too few images to compare heads."""
 UNSUPERVISED = ("itq", "bihalf-unsupervised", "lsh")
 """Methods that need no labels and seconds of time; the last one works for any number of images."""
 
@@ -89,7 +94,9 @@ def fit_folder(
         seed: of the sample, of what is held out, and of each method.
         sample: most images that are used.
         labels: the label of each image, None for none; needed by a supervised method.
-        method: a method to take whatever the others keep; they are measured beside it all the same.
+        method: a method to take whatever the others keep; they are measured beside it all the same. `auto` is the one
+            that is best for these labels, with its recipe, see `bitseek.training.auto`; of so few images that nothing
+            can be compared it is `orthohash`.
         name: of the folder, for the record.
         device: where it is computed.
         threads: how many decode.
@@ -101,9 +108,8 @@ def fit_folder(
     """
     whole_number(sample, "sample")
     bits = whole_number(bits, "bits")
-    wanted = dict.fromkeys([*UNSUPERVISED, *([] if method is None else [method])])
-    for each in wanted:
-        method_class(each)  # a name that is none is refused before any image is read
+    if method not in (None, AUTO):
+        method_class(method)  # a name that is none is refused before any image is read
     if not len(images):
         raise DataError(f"there are no images in {name}")
     if labels is not None and len(labels) != len(images):
@@ -121,7 +127,13 @@ def fit_folder(
         raise DataError(f"none of {len(chosen)} images of {name} can be read; {next(iter(unreadable.values()))}")
     ids, features = (np.concatenate(column) for column in zip(*parts, strict=True))
     data = _split(features, None if labels is None else [labels[i] for i in ids.tolist()], name, rng)
+    if method == AUTO and len(data.train) < LEAST:
+        method = FEW
+    wanted = dict.fromkeys([*UNSUPERVISED, *([] if method in (None, AUTO) else [method])])
     tried = {each: _fitted(each, data, bits, seed, device) for each in wanted}
+    if method == AUTO:
+        best_head = auto(data, bits=bits, seed=seed, device=device, minutes=MINUTES, trials=TRIALS)
+        method, tried[best_head.method] = best_head.method, best_head.hasher
     if method is not None and isinstance(error := tried[method], BitseekError):
         raise error
     hashers = {each: head for each, head in tried.items() if isinstance(head, Hasher)}
@@ -155,17 +167,9 @@ def _split(
 def _fitted(method: str, data: Protocol, bits: int, seed: int, device: str) -> Hasher | BitseekError:
     """A head on the features, or why there is none."""
     try:
-        return train(method, data, bits=bits, seed=seed, device=device, **_long_enough(method, len(data.train)))
+        return train(method, data, bits=bits, seed=seed, device=device, **long_enough(method, len(data.train)))
     except BitseekError as error:
         return error
-
-
-def _long_enough(method: str, items: int) -> dict[str, Any]:
-    """Epochs by which a head takes `STEPS` steps also where there is one batch in an epoch."""
-    cls = method_class(method)
-    recipe = make_recipe(cls, {}, frozen=True)
-    needed = -(-STEPS // max(1, items // recipe.batch_size))
-    return {"epochs": needed} if cls.by_gradient and needed > recipe.epochs else {}
 
 
 def _measured(method: str, head: Hasher | BitseekError, data: Protocol) -> Candidate:

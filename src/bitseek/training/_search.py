@@ -15,6 +15,8 @@ from bitseek.errors import BitseekError
 from bitseek.methods import make_recipe, method_class
 from bitseek.training._journal import Journal, Trial
 
+STEPS = 300
+"""A head takes at least so many steps by default, however few items it is trained on."""
 SHORT = 3
 """The first training of a method has this part of the epochs that its heads have by default."""
 CONTENDERS = 12
@@ -92,12 +94,18 @@ class Search:
         journal: what was tried before, and what is tried now.
         budget: what it may cost.
         tried: called after each trial.
+        items: on how many a head is trained; of few it starts with more epochs, see `long_enough`. None for many.
     """
 
     def __init__(
-        self, measure: Measure, journal: Journal, budget: Budget, tried: Callable[[Trial], None] | None = None
+        self,
+        measure: Measure,
+        journal: Journal,
+        budget: Budget,
+        tried: Callable[[Trial], None] | None = None,
+        items: int | None = None,
     ) -> None:
-        self.measure, self.journal, self.budget, self.tried = measure, journal, budget, tried
+        self.measure, self.journal, self.budget, self.tried, self.items = measure, journal, budget, tried, items
         self.trials: list[Trial] = []
 
     def run(self, methods: Iterable[str]) -> Setting:
@@ -106,8 +114,9 @@ class Search:
         Raises:
             BitseekError: none of the methods can be trained.
         """
-        self.stage("short", (Setting(method, short(method)) for method in methods), 0)
-        contenders = [Setting(setting.method, {}) for setting in self.ranked(self.trials, 1)[:CONTENDERS]]
+        self.stage("short", (Setting(method, short(method, self.items)) for method in methods), 0)
+        names = [setting.method for setting in self.ranked(self.trials, 1)[:CONTENDERS]]
+        contenders = [Setting(name, long_enough(name, self.items)) for name in names]
         if not contenders:
             raise BitseekError(f"no method could be trained: {self.trials[0].reason}")
         self.stage("methods", contenders, 0)
@@ -163,7 +172,7 @@ class Search:
 
     def best(self, folds: int) -> list[Setting]:
         """The settings with a score on each of the first so many folds, the best first, without trainings cut short."""
-        whole = [trial for trial in self.trials if not trial.recipe or trial.recipe != short(trial.method)]
+        whole = [t for t in self.trials if not t.recipe or t.recipe != short(t.method, self.items)]
         return self.ranked(whole, folds)
 
     @staticmethod
@@ -184,10 +193,20 @@ class Search:
         return [settings[key] for key in sorted(means, key=lambda key: -means[key])]
 
 
-def short(method: str) -> dict[str, Any]:
+def long_enough(method: str, items: int | None) -> dict[str, Any]:
+    """The epochs by which a head takes `STEPS` steps, where those of its default are fewer."""
+    cls = method_class(method)
+    if items is None or not cls.by_gradient:
+        return {}
+    recipe = make_recipe(cls, {}, frozen=True)
+    needed = -(-STEPS // max(1, items // recipe.batch_size))
+    return {"epochs": needed} if needed > recipe.epochs else {}
+
+
+def short(method: str, items: int | None = None) -> dict[str, Any]:
     """The recipe of the first training of a method: fewer epochs, in which the rate falls as it does in all of them."""
     cls = method_class(method)
-    epochs = make_recipe(cls, {}, frozen=True).epochs
+    epochs = make_recipe(cls, long_enough(method, items), frozen=True).epochs
     return {"epochs": max(1, epochs // SHORT)} if cls.by_gradient and epochs > 1 else {}
 
 
