@@ -1,17 +1,22 @@
 """What encoding files costs over the bare forward pass, and what decoding large JPEGs at a smaller scale changes.
 
+    git worktree add ../before 44b353a
     BITSEEK_DATA=… python benchmarks/encoding.py --weights mobilenetv2_100.safetensors --set pad_type=same mean=0.5 \\
-        std=0.5
+        std=0.5 --before ../before/src
 
 1. CIFAR-10 images as PNG files: `hasher.encode(paths)` beside the forward pass on batches that are ready, in turn, and
-   the command `bitseek encode` (the time of twice as many images minus that of once, which leaves out its start).
+   beside the command `bitseek encode`, each in a process of its own. Of these two what further images cost is compared,
+   the time of twice as many minus that of once: the start of a process is no part of it.
 2. JPEGs of 12 megapixels, made from noise, from gradients, and from CIFAR-10 images enlarged with grain: images/s with
-   every file decoded in full, as before, and at the smallest scale that keeps twice the input; the bits that differ.
+   every file decoded in full, and at the smallest scale that keeps twice the input; the bits that differ. With
+   `--before`, the source of bitseek before images took one way, the same files go through its `hasher.encode` and
+   through the function with threads that its command used, in turn with ours.
 """
 
 import argparse
 import copy
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -32,6 +37,43 @@ from record import record
 
 MEGAPIXELS = (3000, 4000)
 
+PROGRAMS = {
+    "command": "from bitseek.cli import main; main()",
+    "encode": """
+import sys
+from pathlib import Path
+from bitseek.runs import Hasher
+
+Hasher.load(sys.argv[2]).encode(sorted(Path(sys.argv[3]).iterdir()))
+""",
+}
+"""The command, and the call in a process of its own."""
+
+BEFORE = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from torch import nn
+from bitseek.data.pool import Paths
+from bitseek.encode import encode
+from bitseek.models.backbone import build_backbone
+from bitseek.models.hasher import Hasher
+
+backbone = build_backbone("mobilenetv2_100", weights=sys.argv[1], size=int(sys.argv[2]))
+hasher = Hasher(backbone, nn.Linear(backbone.features, 64), 64)
+for line in sys.stdin:
+    folder = Path(line.strip())
+    paths = sorted(folder.iterdir())
+    pool = Paths(folder, tuple(path.name for path in paths))
+    times = []
+    for call in (lambda: hasher.encode(paths), lambda: encode(hasher, pool)):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    print(*times, flush=True)
+"""
+"""Seconds that commit 44b353a takes for a folder: its `Hasher.encode`, and its function with threads."""
+
 
 class InFull(Preprocess):
     """Decode JPEGs at their own size, however large."""
@@ -49,6 +91,7 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=24, help="12-megapixel JPEGs of each kind")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--before", help="source of commit 44b353a")
     arguments = parser.parse_args()
     options = {name: _value(value) for name, _, value in (pair.partition("=") for pair in arguments.set)}
     hasher = _hasher(arguments.weights, arguments.size, options)
@@ -59,7 +102,7 @@ def main() -> None:
             "size": arguments.size,
             "threads": torch.get_num_threads(),
             "png": _png(hasher, cifar, Path(folder), arguments.images, arguments.rounds),
-            "jpeg_12_megapixels": _jpeg(hasher, cifar, Path(folder), arguments.large),
+            "jpeg_12_megapixels": _jpeg(hasher, cifar, Path(folder), arguments.large, _before(arguments)),
         }
     print(json.dumps(result, indent=1))
     record("encoding", result)
@@ -84,22 +127,29 @@ def _png(hasher: Hasher, cifar: np.ndarray, folder: Path, n: int, rounds: int) -
     bare(), encode()
     pairs = [(_timed(encode), _timed(bare)) for _ in range(rounds)]
     hasher.save(folder / "run")
-    command = []
+    further: dict[str, list[float]] = {"command": [], "encode": []}
     for _ in range(rounds):
-        times = [_command(folder / "run", folder / str(count), folder / "codes.npz") for count in (n, 2 * n)]
-        command.append(times[1] - times[0])
+        for name, program in PROGRAMS.items():
+            times = [
+                _timed(lambda c=count, p=program: _run(p, folder / "run", folder / str(c), folder / "codes.npz"))
+                for count in (n, 2 * n)
+            ]
+            further[name].append(times[1] - times[0])
     python = statistics.median(a for a, _ in pairs)
+    rates = {name: n / statistics.median(times) for name, times in further.items()}
     return {
         "images": n,
         "encode_images_per_second": round(n / python, 1),
         "bare_forward_images_per_second": round(n / statistics.median(b for _, b in pairs), 1),
         "encode_over_bare_rate": round(statistics.median(b / a for a, b in pairs), 4),
-        "command_images_per_second": round(n / statistics.median(command), 1),
-        "command_over_encode_rate": round(python / statistics.median(command), 4),
+        "further_images_per_second": {name: round(rate, 1) for name, rate in rates.items()},
+        "command_over_encode_rate": round(rates["command"] / rates["encode"], 4),
     }
 
 
-def _jpeg(hasher: Hasher, cifar: np.ndarray, folder: Path, n: int) -> dict[str, object]:
+def _jpeg(
+    hasher: Hasher, cifar: np.ndarray, folder: Path, n: int, before: subprocess.Popen | None
+) -> dict[str, object]:
     rng = np.random.default_rng(0)
     height, width = MEGAPIXELS
     found = {}
@@ -118,19 +168,26 @@ def _jpeg(hasher: Hasher, cifar: np.ndarray, folder: Path, n: int) -> dict[str, 
             image.save(folder / kind / f"{i}.jpg", quality=90)
         paths = sorted((folder / kind).iterdir())
         smaller, in_full = hasher, _with(hasher, InFull)
-        codes, seconds = {}, {"smaller": [], "in_full": []}
+        codes, seconds = {}, {"smaller": [], "in_full": [], "before": [], "before_with_threads": []}
         for _ in range(3):
+            if before is not None:
+                print(folder / kind, file=before.stdin, flush=True)
+                taken = map(float, before.stdout.readline().split())
+                for name in ("before", "before_with_threads"):
+                    seconds[name].append(next(taken))
             for name, each in (("smaller", smaller), ("in_full", in_full)):
                 started = time.perf_counter()
                 codes[name] = each.encode(paths)
                 seconds[name].append(time.perf_counter() - started)
         flipped = np.bitwise_count(codes["smaller"].words ^ codes["in_full"].words).sum()
-        rates = {name: n / statistics.median(times) for name, times in seconds.items()}
+        rates = {name: n / statistics.median(times) for name, times in seconds.items() if times}
         found[kind] = {
             "images_per_second": round(rates["smaller"], 2),
             "in_full_images_per_second": round(rates["in_full"], 2),
             "ratio": round(rates["smaller"] / rates["in_full"], 2),
             "bits_that_differ": round(float(flipped) / (n * hasher.bits), 5),
+            **{f"{name}_images_per_second": round(rate, 2) for name, rate in rates.items() if "before" in name},
+            **{f"over_{name}": round(rates["smaller"] / rate, 2) for name, rate in rates.items() if "before" in name},
         }
     return found
 
@@ -163,11 +220,17 @@ def _with(hasher: Hasher, kind: type[Preprocess]) -> Hasher:
     return changed
 
 
-def _command(run: Path, images: Path, out: Path) -> float:
-    started = time.perf_counter()
-    program = [sys.executable, "-c", "from bitseek.cli import main; main()"]
-    subprocess.run([*program, "encode", str(run), str(images), "--out", str(out)], check=True, capture_output=True)
-    return time.perf_counter() - started
+def _run(program: str, run: Path, images: Path, out: Path) -> None:
+    command = [sys.executable, "-c", program, "encode", str(run), str(images), "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def _before(arguments: argparse.Namespace) -> subprocess.Popen | None:
+    if arguments.before is None:
+        return None
+    command = [sys.executable, "-c", BEFORE, arguments.weights, str(arguments.size)]
+    source = {**os.environ, "PYTHONPATH": arguments.before}
+    return subprocess.Popen(command, env=source, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def _timed(run) -> float:
