@@ -101,7 +101,7 @@ def test_groups_are_written(indexed, bitseek, tmp_path):
     assert mine.read_text() == "mine" and len(list((tmp_path / "photos").rglob("*.png"))) == 32
 
 
-def test_verify_finds_and_mends(indexed, trained, bitseek, tmp_path):
+def test_verify_finds_and_mends(indexed, bitseek, tmp_path):
     value = bitseek.answer("verify", indexed)
     assert (value["ok"], value["items"], value["findings"], value["gone"], value["changed"]) == (True, 32, [], 0, 0)
     whole = (indexed / "codes.bin").read_bytes()
@@ -112,10 +112,5 @@ def test_verify_finds_and_mends(indexed, trained, bitseek, tmp_path):
     assert err.startswith("bitseek: 1 findings") and err.count("\n") == 1
     assert out.splitlines()[0].split() == ["part", "problem", "mended"]
     assert bitseek.answer("verify", indexed)["ok"] and (indexed / "codes.bin").read_bytes() == whole
-    assert bitseek.answer("verify", indexed)["findings"] == []
-    shutil.rmtree(indexed / "model")
-    status, out, _ = bitseek.run("verify", indexed)
-    assert status == 1 and "bitseek index COLLECTION --model" in " ".join(out.split())
-    assert bitseek.answer("verify", indexed, "--model", trained)["ok"]
     assert bitseek.answer("verify", indexed)["findings"] == []
     assert "is not a collection" in bitseek.refusal("verify", tmp_path)

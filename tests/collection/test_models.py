@@ -65,41 +65,6 @@ def test_deleting_the_run_breaks_nothing(run, digits, tmp_path):
         assert collection.search(picture, k=1, hasher=hasher)[0].distance == 0
 
 
-@pytest.mark.parametrize("kind", ["run", "onnx"])
-def test_a_copy_of_the_model_that_is_gone_or_damaged_is_put_back_by_giving_the_model_again(kind, run, digits, tmp_path):
-    hasher = Hasher.load(run)
-    other = export_onnx(hasher, tmp_path / "model.onnx")
-    if kind == "onnx":
-        hasher = OnnxHasher(other)
-    with Collection.create(tmp_path / "c", hasher=hasher) as collection:
-        collection.update(digits, hasher=hasher)
-    copy = tmp_path / "c" / "model"
-    names = sorted(path.name for path in copy.iterdir())
-
-    def is_back():
-        with Collection.open(tmp_path / "c") as collection:
-            assert collection.verify().findings == ()
-            assert collection.encoder().fingerprint == hasher.fingerprint
-        return sorted(path.name for path in copy.iterdir()) == names and not list(copy.parent.glob(".model*"))
-
-    shutil.rmtree(copy)
-    with Collection.open(tmp_path / "c") as collection:
-        assert collection.update(hasher=lambda: hasher).unchanged == 40
-    assert is_back()
-    (weights,) = (path for path in copy.iterdir() if path.suffix in (".safetensors", ".onnx"))
-    weights.write_bytes(weights.read_bytes()[:-100])
-    with Collection.open(tmp_path / "c") as collection:
-        (finding,) = collection.verify().findings
-        assert "bitseek verify COLLECTION --model" in finding.problem and not finding.mended
-        assert not collection.verify(repair=False, hasher=hasher).ok and not collection.verify().ok
-        if kind == "run":  # its export gives the same codes, but is another model
-            (finding,) = collection.verify(hasher=OnnxHasher(other)).findings
-            assert hasher.fingerprint in finding.problem and not finding.mended
-        (finding,) = collection.verify(hasher=hasher).findings
-        assert finding.part == "model" and finding.mended
-    assert is_back()
-
-
 WITHOUT_TORCH = """
 import sys
 class Block:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from bitseek.cli._arguments import COMPUTE, Json
-from bitseek.cli._collection import item_of, loader
+from bitseek.cli._arguments import Json
+from bitseek.cli._collection import item_of
 from bitseek.cli._console import counting, say, show, show_json, show_table
 from bitseek.errors import BitseekError
 
@@ -72,7 +72,7 @@ def dedup(
     say(f"{len(groups)} groups of {images} images within {wanted} bits ({linkage}), {same} of them of the same content")
 
 
-def verify(collection: str, /, *, repair: bool = True, model: str | None = None, json: Json = False) -> None:
+def verify(collection: str, /, *, repair: bool = True, json: Json = False) -> None:
     """Check every checksum of a collection, and repair what can be repaired.
 
     Codes, features and thumbnails are compared with what was recorded of them; a code that was damaged is restored,
@@ -83,12 +83,11 @@ def verify(collection: str, /, *, repair: bool = True, model: str | None = None,
     Args:
         collection: folder of the collection.
         repair: whether to write; with --no-repair it is only told what is wrong.
-        model: run folder or FILE.onnx that the collection was made with, to put its copy back if that is damaged.
     """
     from bitseek.engines import open_collection, without_password
 
     with open_collection(collection) as opened:
-        found = opened.verify(repair=repair, hasher=None if model is None else loader(model, COMPUTE))
+        found = opened.verify(repair=repair)
     if json:
         show_json({**asdict(found), "ok": found.ok})
     else:

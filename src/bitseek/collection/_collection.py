@@ -162,8 +162,7 @@ class Collection(Contents):
             folders: images, and folders of images (see `bitseek.images.find_images`), which are remembered; None for
                 all that were ever given, as far as they are there: of the others the items stay, and `Update.missing`
                 names them.
-            hasher: that of the collection, or what loads it; if not given, the copy in the collection is loaded. If
-                that copy is gone, it is put back.
+            hasher: that of the collection, or what loads it; if not given, the copy in the collection is loaded.
             threads: how many read, decode and encode; by default one a processor.
             progress: called with the progress while it works.
             wait: seconds to wait if another program is writing.
@@ -175,8 +174,6 @@ class Collection(Contents):
         threads = None if threads is None else whole_number(threads, "threads")
         with self._writing(wait) as one:
             encoder = cache(lambda: self._model.given(hasher))
-            if hasher is not None and self._model.is_gone():
-                self._model.put_back(encoder())
             return Updater(one, self._items, encoder, progress, threads).run(folders)
 
     def remove(self, ids: Any, *, wait: float = 0.0) -> int:
@@ -253,18 +250,22 @@ class Collection(Contents):
 
         Args:
             repair: whether to write; if not, a collection that cannot be written can be checked too.
-            hasher: that of the collection, or what loads it, to repair the copy in the collection by, which is put
-                back if it is gone, damaged, or another model.
+            hasher: of which to compare the fingerprint; if not given, the copy in the collection is loaded.
             wait: seconds to wait if another program is writing.
 
         Raises:
             BitseekError: another program is writing, or nothing can be written.
         """
+
+        def fingerprint() -> str:
+            self._model.given(hasher)  # or it is another model, and it says so
+            return self.fingerprint
+
         if not repair:
             with self._items.reading() as connection:
-                return Verifier(connection, self._thumbnails, self._model, hasher, repair=False).run()
+                return Verifier(self.folder, connection, self._thumbnails, fingerprint, repair=False).run()
         with self._writing(wait, mend=False) as one:
-            return Verifier(one.connection, self._thumbnails, self._model, hasher, repair=True).run()
+            return Verifier(self.folder, one.connection, self._thumbnails, fingerprint, repair=True).run()
 
     # --- in other forms ---------------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """What a collection needs of a hasher, whatever it computes with."""
 
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +9,7 @@ import numpy as np
 
 from bitseek._files import FilePath
 from bitseek.codes import Codes
-from bitseek.collection._sentences import sentences
-from bitseek.errors import BitseekError, CodeWidthError, MissingExtra, RunError
+from bitseek.errors import BitseekError, CodeWidthError, RunError
 from bitseek.images import Preprocess, printable
 
 
@@ -111,56 +109,13 @@ class Model:
             if key not in self._loaded:
                 from bitseek.portable import load  # brings torch or onnxruntime
 
-                if self.is_gone():
+                if not self.folder.is_dir() or not any(self.folder.iterdir()):
                     raise RunError(
-                        f"the model of this collection is gone from {printable(self.folder)}; give it once more, and "
-                        "it is put back: bitseek index COLLECTION --model RUN or FILE.onnx, of the fingerprint "
-                        f"{self.fingerprint}"
+                        f"the model of this collection is gone from {printable(self.folder)}; put a copy of it there, "
+                        f"or give it each time: --model RUN or FILE.onnx, of the fingerprint {self.fingerprint}"
                     )
                 self._loaded[key] = self.checked(load(self.folder, device=device, threads=threads))
             return self._loaded[key]
-
-    def is_gone(self) -> bool:
-        """Whether nothing lies in the folder."""
-        return not self.folder.is_dir() or not any(self.folder.iterdir())
-
-    def is_whole(self) -> bool:
-        """Whether what lies in the folder is the model, or is in a form that only its own program can load.
-
-        Raises:
-            MissingExtra: it cannot be found out without a library that is not installed.
-        """
-        from bitseek.portable import fingerprint_of
-
-        try:
-            if self.is_gone():
-                return False
-            return fingerprint_of(self.folder) is None or self.load().fingerprint == self.fingerprint
-        except MissingExtra:
-            raise
-        except BitseekError:
-            return False
-
-    def put_back(self, encoder: Encoder) -> bool:
-        """Write the model into its folder, in the place of what lies there. For the one writer.
-
-        Returns:
-            whether it was, as an encoder may give the same codes and be another model, such as an export.
-
-        Raises:
-            BitseekError: it cannot be saved.
-        """
-        if encoder.fingerprint != self.fingerprint:
-            return False
-        part = self.folder.with_name(f".{self.folder.name}.part")
-        with sentences(self.folder):
-            shutil.rmtree(part, ignore_errors=True)  # of one that was killed
-            encoder.save(part)
-            shutil.rmtree(self.folder, ignore_errors=True)
-            part.rename(self.folder)
-        with self._lock:
-            self._loaded.clear()
-        return True
 
     def given(self, hasher: AnyEncoder | None) -> Encoder:
         """The encoder that a user gave, or what theirs loads, or the one in the folder.

@@ -7,10 +7,11 @@ What is lost in both is taken out, and the next update encodes the image again.
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,6 @@ import numpy as np
 from bitseek.collection import _items, _published
 from bitseek.collection._by_id import ById
 from bitseek.collection._connections import transaction
-from bitseek.collection._encoder import AnyEncoder, Model
 from bitseek.collection._items import AGAIN, BLOCK, Meta, checksum
 from bitseek.collection._roots import roots_of
 from bitseek.collection._thumbnails import SIDE, Thumbnails, thumbnail_of
@@ -69,26 +69,26 @@ class Verifier:
     """Checks one collection.
 
     Args:
+        folder: of the collection.
         connection: to its items; that of the writer if `repair`.
         thumbnails: in it.
-        model: in it.
-        hasher: to repair that by, if a user gave one.
+        fingerprint: of the model in it, found out by loading it; raises if that cannot be done.
         repair: whether to write.
     """
 
     def __init__(
         self,
+        folder: Path,
         connection: sqlite3.Connection,
         thumbnails: Thumbnails,
-        model: Model,
-        hasher: AnyEncoder | None,
+        fingerprint: Callable[[], str],
         *,
         repair: bool,
     ) -> None:
-        self._folder, self._connection, self._thumbnails = model.folder.parent, connection, thumbnails
-        self._model, self._hasher, self._repair = model, hasher, repair
-        self._meta: Meta = _items.get_meta(connection, self._folder / _items.DATABASE)
-        self._codes = _published.codes_file(self._folder, self._meta.bits)
+        self._folder, self._connection, self._thumbnails = folder, connection, thumbnails
+        self._fingerprint, self._repair = fingerprint, repair
+        self._meta: Meta = _items.get_meta(connection, folder / _items.DATABASE)
+        self._codes = _published.codes_file(folder, self._meta.bits)
         self._findings: list[Finding] = []
 
     def run(self) -> Verification:
@@ -289,17 +289,12 @@ class Verifier:
 
     def _check_model(self) -> None:
         try:
-            if self._hasher is None:
-                self._model.load()
-                return
-            given = self._model.given(self._hasher)  # or it is another model, and it says so
-            if not self._model.is_whole():
-                mended = self._repair and self._model.put_back(given)
-                done = "the one given is in its place" if mended else f"it is repaired by {self._meta.fingerprint}"
-                self._tell("model", f"the copy of the model is gone, damaged, or another; {done}", mended)
+            found = self._fingerprint()
         except BitseekError as error:
-            again = "" if self._model.is_gone() else "; give it once more: bitseek verify COLLECTION --model RUN"
-            self._tell("model", f"the model cannot be loaded: {error}{again}", False)
+            self._tell("model", f"the model cannot be loaded: {error}", False)
+            return
+        if found != self._meta.fingerprint:
+            self._tell("model", f"the model is {found}, the codes were made by {self._meta.fingerprint}", False)
 
     def _look_at_files(self) -> tuple[int, int]:
         """How many items have no file any more, and how many another one."""
