@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from tests.kills import Program
 
-from bitseek._files import OwnedFiles, atomic, parse, read_json, read_npz, user_path, write_json, write_npz
+from bitseek._files import OwnedFiles, atomic, free_target, parse, read_json, read_npz, user_path, write_json, write_npz
 from bitseek.errors import BitseekError, ShapeError
 
 
@@ -448,3 +448,9 @@ for i in range(2):
                 killable.kill(tmp_path, step)
                 known.add(len(OwnedFiles(tmp_path, "files.json").names))
         assert known == {0, 3, 6}
+
+
+def test_a_pipe_is_no_earlier_result(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BitseekError, match="pipe exists and is not a result"):
+        free_target(tmp_path / "pipe", "a result", lambda file: bool(file.read_bytes()))

@@ -59,7 +59,7 @@ def free_target(path: FilePath, what: str, is_ours: Callable[[Path], bool] = lam
     if not target.parent.is_dir():
         raise BitseekError(f"cannot write {target}: there is no folder {target.parent}")
     try:
-        taken = os.path.lexists(target) and not is_ours(target)
+        taken = os.path.lexists(target) and not (target.is_file() and is_ours(target))  # a pipe would be read for ever
     except (OSError, ValueError, zipfile.BadZipFile):
         taken = True
     if taken:

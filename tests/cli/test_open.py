@@ -214,6 +214,7 @@ def test_serve(exported, photos, served, bitseek, tmp_path):
         (["open", "empty", *TOY], "there are no images in empty"),
         (["open", "bad", *TOY], "can be read"),
         (["open", "photos", *TOY, "--supervised", "nohash"], "nohash"),
+        (["open", "photos", *TOY, "--supervised", "../../zz"], "../../zz"),
         (["open", "bad", *TOY, "--supervised"], "0 labels"),
         (["open", "photos", *TOY, "--supervised", "--model", "run"], "nothing to train"),
         (["open", "photos", *TOY, "--model", "absent"], "--bits, --backbone, --weights would have no effect"),

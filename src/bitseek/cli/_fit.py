@@ -42,7 +42,7 @@ def fitted_to(
     from bitseek.training import AUTO, fit_folder
 
     if method == AUTO:
-        note("heads of many methods are tried on the labels, for a minute at most")
+        note("heads of many methods are tried on the labels, for about a minute")
     with counting("looking at a sample") as progress:
         fitted = fit_folder(
             built,

@@ -69,7 +69,7 @@ def open_folder(
         bits: length of the codes; 64 by default.
         seed: of the sample and of the fit; 0 by default.
         supervised: train the head on the labels (those of labels.csv, or the sub-folders), with this method; by default
-            auto, which tries many for a minute. The collection is then a second one, in FOLDER/.bitseek-METHOD.
+            auto, which tries many for about a minute. The collection is then a second one, in FOLDER/.bitseek-METHOD.
         collection: folder of the collection.
         features: keep the features too, for searches that rank by them.
         port: of the page; by default 8765, or a free one if that is taken.
@@ -79,6 +79,12 @@ def open_folder(
 
     source, own = _in_folders(folder, collection)
     method = None if supervised is None else supervised[0] if supervised else SUPERVISED
+    if method is not None:
+        from bitseek.methods import method_class
+        from bitseek.training import AUTO
+
+        if method != AUTO:
+            method_class(method)  # its name is part of that of a folder
     options = _options(model, method, bits, backbone, seed, network, features)
     is_collection = Collection.exists(source)
     if not is_collection and not source.is_dir():

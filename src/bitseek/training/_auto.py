@@ -39,7 +39,7 @@ FIRST = (
     *("bihalf-unsupervised", "itq", "cibhash", "greedyhash-unsupervised"),
 )
 """What a search tries first, since a small budget may not last for all methods: the best of the frozen ledger by the
-mean over its data sets at 64 bits (docs/ledger.md), with labels and without."""
+mean over its data sets at 64 bits (docs/ledger.md), with labels and without; but for DNNH, which takes its time."""
 
 
 class Chosen(NamedTuple):

@@ -16,8 +16,7 @@ from bitseek.methods import method_class
 from bitseek.metrics import retrieval
 from bitseek.models import Backbone, pick_device
 from bitseek.runs import Hasher
-from bitseek.training._auto import AUTO, auto
-from bitseek.training._bench import LEAST
+from bitseek.training._auto import AUTO, Chosen, auto
 from bitseek.training._neighbours import neighbours_kept
 from bitseek.training._remembering import Remembering
 from bitseek.training._search import long_enough
@@ -28,7 +27,7 @@ MEASURABLE = 20
 MINUTES, TRIALS = 1.0, 60
 """What `auto` may cost: it stands between somebody and the page of the folder."""
 FEW = "orthohash"
-"""Instead of `auto` where there are too few images to compare heads."""
+"""Instead of `auto` where there are too few images or labels to compare heads by."""
 UNSUPERVISED = ("itq", "bihalf-unsupervised", "lsh")
 """Methods that need no labels and seconds of time; the last one works for any number of images."""
 
@@ -85,7 +84,8 @@ def fit_folder(
     the held-out images among the rest. The method of `UNSUPERVISED` that keeps most is taken; the first of them, where
     they keep the same. With fewer than 20 images nothing is measured, and the last of them (`lsh`) is taken.
 
-    The same images, backbone and seed give the same hasher, on the same kind of machine.
+    The same images, backbone and seed give the same hasher, on the same kind of machine; but not with `auto`, whose
+    search ends by the clock.
 
     Args:
         backbone: images → features; it stays as it is.
@@ -95,8 +95,8 @@ def fit_folder(
         sample: most images that are used.
         labels: the label of each image, None for none; needed by a supervised method.
         method: a method to take whatever the others keep; they are measured beside it all the same. `auto` is the one
-            that is best for these labels, with its recipe, see `bitseek.training.auto`; of so few images that nothing
-            can be compared it is `orthohash`.
+            that is best for these labels, with its recipe, see `bitseek.training.auto`; where there are too few images
+            or labels to compare by, it is `orthohash`.
         name: of the folder, for the record.
         device: where it is computed.
         threads: how many decode.
@@ -127,13 +127,13 @@ def fit_folder(
         raise DataError(f"none of {len(chosen)} images of {name} can be read; {next(iter(unreadable.values()))}")
     ids, features = (np.concatenate(column) for column in zip(*parts, strict=True))
     data = _split(features, None if labels is None else [labels[i] for i in ids.tolist()], name, rng)
-    if method == AUTO and len(data.train) < LEAST:
-        method = FEW
-    wanted = dict.fromkeys([*UNSUPERVISED, *([] if method in (None, AUTO) else [method])])
-    tried = {each: _fitted(each, data, bits, seed, device) for each in wanted}
+    chosen_head = _of_auto(data, bits, seed, device) if method == AUTO else None
     if method == AUTO:
-        best_head = auto(data, bits=bits, seed=seed, device=device, minutes=MINUTES, trials=TRIALS)
-        method, tried[best_head.method] = best_head.method, best_head.hasher
+        method = FEW if chosen_head is None else chosen_head.method
+    wanted = dict.fromkeys([*UNSUPERVISED, *([] if method is None else [method])])
+    tried = {each: _fitted(each, data, bits, seed, device) for each in wanted if chosen_head is None or each != method}
+    if chosen_head is not None:
+        tried[chosen_head.method] = chosen_head.hasher
     if method is not None and isinstance(error := tried[method], BitseekError):
         raise error
     hashers = {each: head for each, head in tried.items() if isinstance(head, Hasher)}
@@ -162,6 +162,14 @@ def _split(
     pool = Pool(Features((features,)), np.array(numbers, np.int64), classes, name=name)
     held, rest = np.split(rng.permutation(len(features)), [max(1, len(features) // 5)])
     return Protocol(name, pool, np.sort(rest), np.sort(held), np.sort(rest))
+
+
+def _of_auto(data: Protocol, bits: int, seed: int, device: str) -> Chosen | None:
+    """What `auto` chooses; None where heads cannot be compared."""
+    try:
+        return auto(data, bits=bits, seed=seed, device=device, minutes=MINUTES, trials=TRIALS)
+    except BitseekError:  # what else is wrong is said again by the method that is taken then
+        return None
 
 
 def _fitted(method: str, data: Protocol, bits: int, seed: int, device: str) -> Hasher | BitseekError:
