@@ -148,7 +148,7 @@ def test_auto_takes_the_method_that_is_best_for_the_labels(backbone, files, monk
     assert [each.method for each in without] == ["itq", "bihalf-unsupervised", "lsh"]
     assert chosen.method == fitted.method == fitted.hasher.hasher.config.method
     assert METHODS[fitted.method].card.labels in ("single", "multi") and chosen.mAP > 0.5
-    few = fit_folder(backbone, files[:24], bits=BITS, labels=labels[:24], method="auto", device="cpu")
+    few = fit_folder(backbone, files[:20], bits=BITS, labels=labels[:20], method="auto", device="cpu")
     assert few.method == "orthohash"
 
 
