@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -53,6 +54,8 @@ def test_the_split_does_not_depend_on_where_the_folder_lies(folder, tmp_path):
     first, second = load_protocol(f"folder:{folder}", seed=3), load_protocol(f"folder:{copy}", seed=3)
     assert first.checksum == second.checksum
     assert first.checksum != load_protocol(f"folder:{folder}", seed=4).checksum
+    again = first.origin.load(copy)
+    assert again.checksum == first.checksum and again.origin == dataclasses.replace(first.origin, name=f"folder:{copy}")
 
 
 def test_images_without_a_class(folder):

@@ -534,3 +534,11 @@ def test_a_cut_file_gives_an_image_or_an_image_error_in_every_way(ending, cut):
 def test_a_min_side_that_is_none_does_not_blame_the_file(min_side, unchecked):
     with pytest.raises(ShapeError, match="min_side is a whole number of 1 or more"):
         decode(np.zeros((2, 2), np.uint8), min_side=min_side)
+
+
+def test_the_content_of_a_file_in_place_of_its_path_is_not_repeated_in_the_message(unchecked):
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((90, 90, 3), np.uint8)).save(buffer, "PNG")
+    with pytest.raises(ImageError, match=r"bytes that are no path .*io\.BytesIO") as caught:
+        decode(buffer.getvalue())
+    assert len(str(caught.value)) < 400

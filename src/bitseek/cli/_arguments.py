@@ -41,7 +41,8 @@ class Data:
     """Where the data are.
 
     Attributes:
-        root: folder of the data; by default the variable BITSEEK_DATA, or a folder of your own.
+        root: folder of the data; by default the variable BITSEEK_DATA, or a folder of your own. Of a run on folder:PATH
+            or features:FILE, where that is now.
         protocol_set: options of the protocol, NAME=VALUE; `bitseek protocols NAME` lists them.
     """
 

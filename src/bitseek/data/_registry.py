@@ -60,9 +60,20 @@ class Origin:
     root: str | None = None
     seed: int = 0
 
-    def load(self, root: FilePath | None = None) -> Protocol:
-        """The same protocol again; `root` says where the data are now, if they have moved."""
-        return load_protocol(self.name, self.root if root is None else root, self.seed, **self.options)
+    def load(self, root: FilePath | None = None, seed: SupportsIndex | None = None, **options: Any) -> Protocol:
+        """The same protocol again.
+
+        Args:
+            root: where the data are now, if they have moved; that is the path itself where the name has one and no
+                folder of images beside it: `folder:PATH`, `features:FILE.npz`.
+            seed: another one.
+            **options: that are to be others.
+        """
+        name, place = self.name, self.root if root is None else root
+        kind, colon, _ = name.partition(":")
+        if root is not None and colon and "root" not in OWN_PROTOCOLS[kind].options:
+            name, place = f"{kind}:{user_path(root, resolve=True)}", None
+        return load_protocol(name, place, self.seed if seed is None else seed, **{**self.options, **options})
 
 
 def load_protocol(name: str, root: FilePath | None = None, seed: SupportsIndex = 0, **options: Any) -> Protocol:

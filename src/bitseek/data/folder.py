@@ -86,7 +86,7 @@ def _images(path: Path) -> tuple[str, ...]:
     if not path.is_dir():
         raise DataError(
             f"there is no folder {printable(path)}; where the images have moved, give folder:PATH with the new one (of "
-            "a run: --protocol folder:PATH, with the options of its training)"
+            "a run: --root PATH)"
         )
     relative = tuple(file.relative_to(path).as_posix() for file in find_images(path))
     if not relative:

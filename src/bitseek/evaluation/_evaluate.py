@@ -190,12 +190,7 @@ def _split(
         if config is None or origin is None:
             trained = "" if config is None else f" (it was trained on {config.protocol}, which was made in Python)"
             raise BitseekError(f"this hasher does not know a split of its own{trained}; give the protocol")
-        return load_protocol(
-            origin.name,
-            root=origin.root if root is None else root,
-            seed=origin.seed if seed is None else seed,
-            **{**origin.options, **options},
-        )
+        return origin.load(root, seed, **options)
     return load_protocol(protocol, root=root, seed=0 if seed is None else seed, **options)
 
 

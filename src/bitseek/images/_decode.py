@@ -142,6 +142,8 @@ def _name(source: Any) -> str:
     """What a message calls the image."""
     if isinstance(source, np.ndarray):
         return f"the array of shape {source.shape} and type {source.dtype}"
+    if isinstance(source, bytes) and b"\0" in source:
+        return f"what was given, {len(source):,} bytes that are no path (the content of a file goes in io.BytesIO),"
     path = source if isinstance(source, _PATH) else getattr(source, "filename", None) or getattr(source, "name", None)
     return printable(path) if path and isinstance(path, _PATH) else f"the {type(source).__name__} given"
 
