@@ -71,6 +71,9 @@ def test_groups_are_the_components(indexed, bitseek, radius):
     copies = {item.id for item in items if item.hash == next(i.hash for i in items if "copy" in i.path)}
     assert len(copies) == 3 and any(copies <= group for group in found)
     assert len(value["histogram"]) == radius + 1 and value["linkage"] == "connected"
+    smaller = [components(items, each) for each in range(radius + 1)]
+    assert [each["groups"] for each in value["within"]] == [len(groups) for groups in smaller]
+    assert [each["images"] for each in value["within"]] == [sum(map(len, groups)) for groups in smaller]
     complete = bitseek.answer("dedup", indexed, "--radius", radius, "--linkage", "complete")
     codes = {item.id: int(item.code, 16) for item in items}
     for group in complete["groups"]:

@@ -31,7 +31,8 @@ def dedup(
     """Group the exact and near duplicates of a collection. Nothing is ever deleted.
 
     Exact are files with the same content, however they are called; near are images whose codes differ in at most
-    --radius bits. The largest groups come first; the number of pairs at each distance helps to choose a radius.
+    --radius bits. The largest groups come first. The pairs at each distance, and the groups that a smaller radius would
+    give, help to choose one.
 
     Example: `bitseek dedup my-photos --radius 4 --out groups.csv`
 
@@ -59,15 +60,22 @@ def dedup(
             for ids, distance, exact in (groups if json else groups[:SHOWN])
         ]
     histogram = found.histogram.tolist()
+    smaller = [found.groups(each, linkage) for each in range(wanted + 1)]
+    within = [{"radius": i, "groups": len(each), "images": len(each.ids)} for i, each in enumerate(smaller)]
     if json:
-        show_json({"radius": wanted, "linkage": linkage, "groups": rows, "histogram": histogram})
+        show_json({"radius": wanted, "linkage": linkage, "groups": rows, "histogram": histogram, "within": within})
         return
     for number, row in enumerate(rows, 1):
         kind = "the same content" if row["exact"] else f"up to {row['distance']} bits apart"
         show_table([_shown(item) for item in row["items"]], f"{number}. {len(row['items'])} images, {kind}")
     if len(groups) > SHOWN:
         say(f"… and {len(groups) - SHOWN} more groups; all of them: --out groups.csv")
-    show_table([{"distance": i, "pairs": pairs} for i, pairs in enumerate(histogram)])
+    show_table(
+        [
+            {"distance": i, "pairs": pairs, "groups within it": each["groups"], "images": each["images"]}
+            for i, (pairs, each) in enumerate(zip(histogram, within, strict=True))
+        ]
+    )
     same, images = int(groups.exact.sum()), len(groups.ids)
     say(f"{len(groups)} groups of {images} images within {wanted} bits ({linkage}), {same} of them of the same content")
 
