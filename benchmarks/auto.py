@@ -32,6 +32,7 @@ from bitseek.training import auto, train
 from bitseek.training._auto import fitting
 from bitseek.training._neighbours import neighbours_kept
 from frozen_ledger import load
+from paired import noise_of_seeds
 from record import RESULTS, record
 from trials import read_lines
 
@@ -132,7 +133,7 @@ def verdict(data: Protocol, means: dict[str, list[float]]) -> dict[str, Any]:
     own = means["auto"]
     best = max((name for name in means if name != "auto"), key=lambda name: np.mean(means[name]))
     difference = float(np.mean(own) - np.mean(means[best]))
-    noise = 2 * sum(np.var(values, ddof=1) / len(values) for values in (own, means[best]) if len(values) > 1) ** 0.5
+    noise = noise_of_seeds(own, means[best])
     passes = difference >= -noise
     print(
         f"{data.name}: auto {np.mean(own):.4f}, best single method {best} {np.mean(means[best]):.4f}, difference "
@@ -143,7 +144,7 @@ def verdict(data: Protocol, means: dict[str, list[float]]) -> dict[str, Any]:
         "protocol": data.describe(),
         "best": best,
         "difference": round(difference, 4),
-        "noise": round(float(noise), 4),
+        "noise": round(noise, 4),
         "passes": bool(passes),
     }
 

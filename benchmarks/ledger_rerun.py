@@ -17,6 +17,7 @@ import torch
 from bitseek.evaluation import evaluate
 from bitseek.training import train
 from frozen_ledger import SEEDS, load
+from paired import noise_of_seeds
 from record import record
 
 METHODS = ("orthohash", "relahash", "hashnet", "csq")
@@ -45,7 +46,7 @@ def main() -> None:
                     "before": row["mAP"],
                     "now": [round(value, 5) for value in again],
                     "difference": round(float(np.mean(again) - np.mean(row["mAP"])), 4),
-                    "noise": round(noise(row["mAP"], again), 4),
+                    "noise": round(noise_of_seeds(row["mAP"], again), 4),
                 }
             )
             print(rows[-1], flush=True)
@@ -57,11 +58,6 @@ def again_with(row: dict, data, seed: int) -> float:
     recipe = row["recipe"] | {"drop_at": (row["recipe"]["drop_at"],)}
     hasher = train(row["method"], data, bits=row["bits"], seed=seed, weights=None, device="cpu", **recipe)
     return evaluate(hasher, data, batch_size=4096).mAP
-
-
-def noise(before: list[float], now: list[float]) -> float:
-    """Twice the standard error of the difference of two means over seeds."""
-    return 2 * float(np.sqrt(np.var(before, ddof=1) / len(before) + np.var(now, ddof=1) / len(now)))
 
 
 if __name__ == "__main__":

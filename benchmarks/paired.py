@@ -37,6 +37,16 @@ def paired_p(a: np.ndarray, b: np.ndarray) -> float:
     return float(2 * stdtr(freedom, -abs(difference) / variance**0.5))
 
 
+def noise_of_seeds(a: Sequence[float], b: Sequence[float]) -> float:
+    """Twice the standard error of the difference of two means over seeds; a side with one seed adds nothing.
+
+    >>> round(noise_of_seeds([0.5, 0.7], [0.6]), 6)
+    0.2
+    """
+    terms = (np.var(values, ddof=1) / len(values) for values in (a, b) if len(values) > 1)
+    return 2 * float(sum(terms)) ** 0.5
+
+
 def holm(p: np.ndarray, level: float = LEVEL) -> np.ndarray:
     """Which of m hypotheses are rejected so that one wrong rejection has at most the probability `level` (Holm, 1979).
 

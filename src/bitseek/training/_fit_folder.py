@@ -127,13 +127,14 @@ def fit_folder(
         raise DataError(f"none of {len(chosen)} images of {name} can be read; {next(iter(unreadable.values()))}")
     ids, features = (np.concatenate(column) for column in zip(*parts, strict=True))
     data = _split(features, None if labels is None else [labels[i] for i in ids.tolist()], name, rng)
-    chosen_head = _of_auto(data, bits, seed, device) if method == AUTO else None
+    tried = {each: _fitted(each, data, bits, seed, device) for each in UNSUPERVISED}
     if method == AUTO:
-        method = FEW if chosen_head is None else chosen_head.method
-    wanted = dict.fromkeys([*UNSUPERVISED, *([] if method is None else [method])])
-    tried = {each: _fitted(each, data, bits, seed, device) for each in wanted if chosen_head is None or each != method}
-    if chosen_head is not None:
-        tried[chosen_head.method] = chosen_head.hasher
+        best_head = _of_auto(data, bits, seed, device)
+        method = FEW if best_head is None else best_head.method
+        if best_head is not None:
+            tried[method] = best_head.hasher
+    if method is not None and method not in tried:
+        tried[method] = _fitted(method, data, bits, seed, device)
     if method is not None and isinstance(error := tried[method], BitseekError):
         raise error
     hashers = {each: head for each, head in tried.items() if isinstance(head, Hasher)}
