@@ -27,6 +27,10 @@ def similarity_of(classes, seed):
     return (table + table.T) / 2
 
 
+def words_of(book):
+    return book.codes.to_signs().astype(float)
+
+
 def slow_error(words, wanted):
     pairs = itertools.permutations(range(len(words)), 2)
     return sum((wanted[i, j] - words[i] @ words[j] / words.shape[1]) ** 2 for i, j in pairs)
@@ -38,7 +42,7 @@ def test_no_allowed_flip_is_better(classes, spare, seed):
     bits = (classes - 1).bit_length() + spare + 1
     wanted = similarity_of(classes, seed) if classes > 2 else np.eye(2)
     book = semantic_codebook(wanted, bits, seed)
-    words = book.codes.to_signs().astype(float)
+    words = words_of(book)
     least = min(separation(classes, bits), make_codebook("mds", classes, bits, seed).minimum_distance)
     assert smallest_distance(book.codes.to_bits()) >= least == book.guaranteed
     error = slow_error(words, wanted)
@@ -50,11 +54,37 @@ def test_no_allowed_flip_is_better(classes, spare, seed):
             assert slow_error(flipped, wanted) >= error - 1e-8
 
 
+@given(st.integers(2, 9), st.integers(1, 8), st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_words_begin_with_given_bits_and_no_allowed_flip_of_the_others_is_better(classes, free, seed):
+    wanted = similarity_of(classes, seed) if classes > 2 else np.eye(2)
+    shorter = semantic_codebook(wanted, (classes - 1).bit_length() + seed % 3, seed)
+    bits = shorter.bits + free
+    book = semantic_codebook(wanted, bits, seed, first=shorter.codes)
+    words = words_of(book)
+    assert book.codes.prefix(shorter.bits).to_bits().tolist() == shorter.codes.to_bits().tolist()
+    assert smallest_distance(book.codes.to_bits()) >= book.guaranteed >= 1
+    error = slow_error(words, wanted)
+    for i, k in itertools.product(range(classes), range(shorter.bits, bits)):
+        flipped = words.copy()
+        flipped[i, k] *= -1
+        if smallest_distance(flipped > 0) >= book.guaranteed:
+            assert slow_error(flipped, wanted) >= error - 1e-8
+
+
+def test_first_bits_that_do_not_fit_are_refused():
+    wanted = similarity_of(10, 0)
+    shorter = semantic_codebook(wanted, 8).codes
+    for bits, first in ((8, shorter), (16, shorter[:9])):
+        with pytest.raises(BitseekError, match=f"10 classes and {bits} bits begin with 10 codes of fewer bits"):
+            semantic_codebook(wanted, bits, first=first)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_no_exchange_is_better_and_none_changes_a_distance(seed):
     rng, wanted = np.random.default_rng(seed), similarity_of(7, seed)
     start = rng.choice([-1.0, 1.0], (7, 10))
-    words = _exchanged(start, wanted)
+    words = _exchanged(start, wanted, start.shape[1])
     assert sorted(map(tuple, words)) == sorted(map(tuple, start))
     error = slow_error(words, wanted)
     assert error <= slow_error(start, wanted)
@@ -68,8 +98,7 @@ def test_no_exchange_is_better_and_none_changes_a_distance(seed):
 def test_centres_follow_the_similarity_better_than_those_that_do_not_know_it(classes, bits):
     wanted = similarity_of(classes, 1)
     book = semantic_codebook(wanted, bits)
-    blind = make_codebook("mds", classes, bits).codes.to_signs().astype(float)
-    words = book.codes.to_signs().astype(float)
+    blind, words = words_of(make_codebook("mds", classes, bits)), words_of(book)
     assert fit_error(words, wanted) < 0.7 * fit_error(blind, wanted)
     other = ~np.eye(classes, dtype=bool)
     assert np.corrcoef((words @ words.T)[other], wanted[other])[0, 1] > 0.5

@@ -223,7 +223,7 @@ def test_the_head_is_one_and_what_it_would_be_without_lengths():
     plain, nested = build("csq", bits=8), build("csq", **NESTED)
     for key, value in plain.head.state_dict().items():
         assert torch.equal(nested.head.state_dict()[key], value)
-    assert torch.equal(nested.codewords(), plain.codewords())
+    assert torch.equal(nested.codewords()[:, 4:], plain.codewords()[:, 4:])  # before: those of shorter lengths
     heads = [key for key in nested.state_dict() if "head" in key]
     assert heads and all(key.startswith("head.") for key in heads)
     assert all(part.head is nested.head for part in nested.parts)
@@ -253,3 +253,15 @@ def test_bits_of_the_oracles_are_no_special_case():
     assert set(terms) == {f"{name}_{bits}" for name in names for bits in (3, BITS)} | {"distillation_3"}
     assert method.views == 2
     check_gradient(build("orthohash", lengths=(3,), strangers=0.3, zeta=0.1), random((6, BITS)), labels)
+
+
+@pytest.mark.parametrize("name", [name for name, cls in METHODS.items() if cls.takes_codebook])
+def test_codewords_of_every_length_agree_in_the_bits_that_they_share(name):
+    method = build(name, classes=40, bits=24, lengths=(8, 16), codebook="spread")
+    alone = build(name, classes=40, bits=8, codebook="spread")
+    books = [part.codewords() for part in method.parts]
+    assert torch.equal(books[0], alone.codewords())
+    assert [book.shape[1] for book in books] == [8, 16, 24]
+    for shorter, book in itertools.pairwise(books):
+        assert torch.equal(book[:, : shorter.shape[1]], shorter)
+    assert len(books[2][:, 16:].unique(dim=0)) > 20  # the bits after them are still those of its own codebook

@@ -106,6 +106,21 @@ def test_alike_classes_get_near_centres():
     assert set(method.codewords().unique().tolist()) == {-1.0, 1.0}
 
 
+def test_the_centres_of_nested_codes_agree_in_the_bits_that_they_share():
+    rng = np.random.default_rng(2)
+    labels = one_hot(*np.repeat(range(4), 30).tolist())
+    features = rng.normal(size=(120, 5)) + labels @ rng.normal(size=(4, 5)) * 4
+    method = build("shc", bits=24, lengths=(8, 16))
+    method.prepare(tensor(features), tensor(labels), torch.arange(120))
+    alone = build("shc", bits=8)
+    alone.prepare(tensor(features), tensor(labels), torch.arange(120))
+    books = [part.codewords() for part in method.parts]
+    assert [book.shape for book in books] == [(4, 8), (4, 16), (4, 24)]
+    assert torch.equal(books[0], alone.codewords())
+    assert torch.equal(books[0], books[2][:, :8])
+    assert torch.equal(books[1], books[2][:, :16])
+
+
 def test_an_assignment_of_codewords_is_refused_because_the_centres_would_lose_their_classes():
     with pytest.raises(BitseekError, match="leave out assignment, or take csq"):
         build("shc", assignment="nearest")

@@ -19,7 +19,9 @@ Matrix = Float64[np.ndarray, "classes classes"]
 Signs = Float64[np.ndarray, "classes bits"]
 
 
-def semantic_codebook(similarity: ArrayLike, bits: int, seed: int = 0, distance: int | None = None) -> Codebook:
+def semantic_codebook(
+    similarity: ArrayLike, bits: int, seed: int = 0, distance: int | None = None, first: Codes | None = None
+) -> Codebook:
     """C codewords h_c, at least d apart, with a small Σ_{i≠j} (s_ij − h_i · h_j / K)² (eq. 9).
 
     The start are the centres of `mds`. First the words change classes: two are exchanged while that lowers the error,
@@ -27,16 +29,21 @@ def semantic_codebook(similarity: ArrayLike, bits: int, seed: int = 0, distance:
     error and the word stays d away from all others. (The paper takes steps along a relaxed gradient and accepts those
     that keep the distance; it has a second term that pushes all words apart, which is for d to do here.)
 
+    With `first` the words begin with given bits, and only the others are searched: so the centres of nested codes agree
+    in the bits that they share.
+
     Args:
         similarity: (C, C) symmetric, s in [−1, 1]: −1 for classes that may have complementary words, 0 for those half
             of whose bits differ, 1 for the most alike. The diagonal does not count.
         bits: length of a codeword, K.
         seed: of the start.
         distance: d; by default that of `mds` for so many words, lowered to what the start has.
+        first: C codes of less than K bits that the words begin with, one a class.
 
     Raises:
         BitseekError: no square, finite, symmetric matrix of values in [−1, 1]; fewer words of K bits than classes;
-            more than 2048 classes; or words that are d apart were not found.
+            more than 2048 classes; other first bits than C codes of less than K; or words that are d apart were not
+            found.
     """
     wanted = np.asarray(similarity, np.float64)
     if wanted.ndim != 2 or wanted.shape[0] != wanted.shape[1] or not len(wanted):
@@ -48,19 +55,29 @@ def semantic_codebook(similarity: ArrayLike, bits: int, seed: int = 0, distance:
         raise BitseekError(f"semantic centres are searched for {MOST_CLASSES} classes at most, got {classes}")
     if bits < (classes - 1).bit_length():
         raise BitseekError(f"{bits} bits have only {1 << bits} words for {classes} classes; take more bits")
-    start = mds(classes, bits, seed)
-    aim = min(separation(classes, bits), start.minimum_distance) if distance is None else distance
-    if start.minimum_distance < aim:
+    if first is not None and (len(first) != classes or first.bits >= bits):
         raise BitseekError(
-            f"{classes} words of {bits} bits were found at distance {start.minimum_distance}, not {distance}: ask for "
-            "less, or take more bits"
+            f"codewords of {classes} classes and {bits} bits begin with {classes} codes of fewer bits, got "
+            f"{len(first)} of {first.bits}"
         )
-    words = _exchanged(start.codes.to_signs().astype(np.float64), wanted)
+    fixed = np.empty((classes, 0)) if first is None else first.to_signs().astype(np.float64)
+    free = bits - fixed.shape[1]
+    # Words of the free bits alone, so that what they lie apart is added to what the first bits do; too few bits for so
+    # many words of their own take the last ones of whole words.
+    start = mds(classes, free if free >= (classes - 1).bit_length() else bits, seed).codes.to_signs()[:, -free:]
+    words = np.hstack([fixed, _exchanged(start.astype(np.float64), wanted - fixed @ fixed.T / bits, bits)])
+    closest = Codebook("semantic", seed, Codes.from_bits(words > 0)).minimum_distance
+    aim = max(1, min(separation(classes, bits), closest) if distance is None else distance)
+    if closest < aim:
+        raise BitseekError(
+            f"{classes} words of {bits} bits were found at distance {closest}, not {aim}: ask for less, or take more "
+            "bits"
+        )
     for _ in range(_SWEEPS):
-        flips = sum(_flip(words, place, wanted, bits - 2 * aim) for place in range(classes))
+        flips = sum(_flip(words, place, wanted, bits - 2 * aim, free) for place in range(classes))
         if not flips:
             break
-    return Codebook("semantic", seed, Codes.from_bits(words > 0), guaranteed=max(aim, 1))
+    return Codebook("semantic", seed, Codes.from_bits(words > 0), guaranteed=aim)
 
 
 def fit_error(codewords: Signs, similarity: Matrix) -> float:
@@ -70,11 +87,14 @@ def fit_error(codewords: Signs, similarity: Matrix) -> float:
     return float(np.square(difference).sum())
 
 
-def _exchanged(words: Signs, wanted: Matrix) -> Signs:
-    """The words in another order of smaller error: the best exchange for each class, until there is none."""
+def _exchanged(words: Signs, wanted: Matrix, bits: int) -> Signs:
+    """Words, or a part of words of K bits, in another order of smaller error.
+
+    The best exchange for each class in turn, until there is none.
+    """
     words = words.copy()
     similarity = wanted - np.diag(np.diag(wanted))
-    products = words @ words.T / words.shape[1]
+    products = words @ words.T / bits
     np.fill_diagonal(products, 0)
     for _ in range(_SWEEPS):
         exchanges = 0
@@ -96,20 +116,21 @@ def _exchanged(words: Signs, wanted: Matrix) -> Signs:
     return words
 
 
-def _flip(words: Signs, place: int, wanted: Matrix, most: int) -> int:
-    """Flip bits of one word in place, the best allowed one first, while the error falls; how many were flipped."""
+def _flip(words: Signs, place: int, wanted: Matrix, most: int, free: int) -> int:
+    """Flip some of the last bits of one word, the best allowed one first, while the error falls; returns how many."""
     classes, bits = words.shape
     others = np.delete(words, place, axis=0)
     wished = np.delete(wanted[place], place)
     word = words[place]
-    for flipped in range(bits):
+    for flipped in range(free):
         products = others @ word
         change = others * word  # a flip of bit k takes 2 of these from the products
         allowed = ((products[:, None] - 2 * change) <= most).all(axis=0)
         error = (wished - products / bits) @ change * 4 / bits + 4 * (classes - 1) / bits**2
         error[~allowed] = np.inf
+        error[: bits - free] = np.inf
         flip = int(error.argmin())
         if not error[flip] < -_GAIN:
             return flipped
         word[flip] = -word[flip]
-    return int(bits)
+    return free

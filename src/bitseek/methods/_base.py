@@ -159,6 +159,12 @@ class Method(nn.Module):
             index: (n,) int64, number of each item in the training set; items that cannot be read are missing.
         """
 
+    def follow(self, shorter: "Method") -> None:
+        """Agree with the next shorter length of nested codes on the bits that both share.
+
+        Called once, as they are made; `prepare` is called of the shorter one first.
+        """
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The weighted terms of the loss by name; training minimises their sum."""
         raise BitseekError(f"{type(self).__name__} is fitted on features and has no loss")

@@ -6,6 +6,7 @@ Loss", ACM Multimedia 2022, the strangers; nested codes are described in `_neste
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -65,6 +66,8 @@ class Extended(Method):
             del part.head
             object.__setattr__(part, "head", self.head)  # not registered there: its weights are those of this module
         self.parts = nn.ModuleList(made[bits] for bits in self.lengths)
+        for shorter, part in pairwise(self.methods):
+            part.follow(shorter)
         self.views = 2 if recipe.second_view else base.views
         self.zetas = [
             reachable_cosine(task.classes, bits, recipe.zeta) if recipe.strangers else 0.0 for bits in self.lengths
@@ -88,7 +91,7 @@ class Extended(Method):
         return any(part.prepares for part in self.methods)
 
     def prepare(self, features: Tensor, labels: Tensor, index: Tensor) -> None:
-        """Prepare every part."""
+        """Prepare every part, the shortest first, since the longer ones follow it."""
         for part in self.methods:
             part.prepare(features, labels, index)
 

@@ -1,6 +1,6 @@
 """Bases of the methods that learn from classes: against fixed codewords, or with a classifier."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,10 @@ class CodebookMethod(Method):
     def codewords(self) -> Tensor:
         """(C, K) ±1."""
         return self.book
+
+    def follow(self, shorter: Method) -> None:
+        """Begin with its codewords: else a bit that both share would be drawn to two sides."""
+        self.book[:, : shorter.task.bits] = cast(CodebookMethod, shorter).book
 
     @property
     def prepares(self) -> bool:

@@ -3,13 +3,16 @@
 Chen, Liu, Zhou, Ma, Chen, Zhang, "Deep Hashing with Semantic Hash Centers for Image Retrieval", ACM TOIS 2025.
 """
 
+from typing import cast
+
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from bitseek.codebooks import semantic_codebook
+from bitseek.codes import Codes
 from bitseek.errors import BitseekError
-from bitseek.methods._base import Card, Task
+from bitseek.methods._base import Card, Method, Task
 from bitseek.methods._recipe import BatchSize, CodebookName, DropoutShare, Optimiser, Recipe
 from bitseek.methods._supervised import ROWS, class_means
 from bitseek.methods.csq import CSQ, CSQRecipe
@@ -39,7 +42,8 @@ class SHC(CSQ):
     Before the first step a linear discriminant is fitted on the features of all training items. For each item the
     scores of its own classes are left out and the softmax of the others is taken; its mean over the items of class i is
     row i of A. S = (A + Aᵀ) / 2, less its mean and divided by its largest deviation from it, without the diagonal.
-    `semantic_codebook` finds the centres, which replace those of `codebook`.
+    `semantic_codebook` finds the centres, which replace those of `codebook`. Those of nested codes begin with the
+    centres of the next shorter length, so that no bit is drawn to two sides.
 
     (The paper trains a network for the classifier; on a backbone that is not trained yet, S says little. Its released
     code applies softmax twice, sums where it could average, so that frequent classes look alike, and scales each row by
@@ -57,6 +61,8 @@ class SHC(CSQ):
     recipe_class = SHCRecipe
     recipe: SHCRecipe
     takes_codebook = False
+    shorter: tuple["SHC", ...] = ()
+    """That of the next shorter length of nested codes; in a tuple, since its weights are not of this one too."""
 
     def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
         super().__init__(task, recipe)
@@ -71,10 +77,15 @@ class SHC(CSQ):
         """Always: the centres come from the features."""
         return True
 
+    def follow(self, shorter: Method) -> None:
+        """Begin with its centres, once they are found."""
+        self.shorter = (cast(SHC, shorter),)
+
     def prepare(self, features: Tensor, labels: Tensor, index: Tensor) -> None:
         """Find the centres."""
-        similarity = class_similarity(confusions(features, labels))
-        book = semantic_codebook(similarity.double().cpu().numpy(), self.task.bits, self.task.seed)
+        first = Codes.from_bits(self.shorter[0].book.cpu().numpy() > 0) if self.shorter else None
+        similarity = class_similarity(confusions(features, labels)).double().cpu().numpy()
+        book = semantic_codebook(similarity, self.task.bits, self.task.seed, first=first)
         self.book.copy_(torch.from_numpy(book.codes.to_signs()))
 
 
