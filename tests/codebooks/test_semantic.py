@@ -78,6 +78,17 @@ def test_first_bits_that_do_not_fit_are_refused():
     for bits, first in ((8, shorter), (16, shorter[:9])):
         with pytest.raises(BitseekError, match=f"10 classes and {bits} bits begin with 10 codes of fewer bits"):
             semantic_codebook(wanted, bits, first=first)
+    with pytest.raises(BitseekError, match="the same bits, and 1 more do not tell them apart"):
+        semantic_codebook(wanted, 9, first=shorter[np.zeros(10, int)])
+
+
+def test_what_is_no_code_and_no_number_is_refused(unchecked):
+    wanted = similarity_of(10, 0)
+    with pytest.raises(BitseekError, match="got ndarray: make Codes of it"):
+        semantic_codebook(wanted, 16, first=np.ones((10, 8), bool))
+    for wrong in ({"bits": "8"}, {"bits": 8.0}, {"bits": 0}, {"bits": 16, "distance": 2.5}):
+        with pytest.raises(BitseekError, match="is a whole number of 1 or more"):
+            semantic_codebook(wanted, **wrong)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -265,3 +265,24 @@ def test_codewords_of_every_length_agree_in_the_bits_that_they_share(name):
     for shorter, book in itertools.pairwise(books):
         assert torch.equal(book[:, : shorter.shape[1]], shorter)
     assert len(books[2][:, 16:].unique(dim=0)) > 20  # the bits after them are still those of its own codebook
+
+
+@pytest.mark.parametrize("name", [name for name, cls in METHODS.items() if cls.takes_codebook])
+def test_they_agree_when_they_were_assigned(name):
+    rng = np.random.default_rng(5)
+    labels = np.eye(CLASSES)[rng.integers(0, CLASSES, 40)]
+    method = build(name, lengths=(4, 8), bits=16, assignment="nearest", codebook="spread")
+    before = [part.codewords().clone() for part in method.parts]
+    method.prepare(tensor(rng.normal(size=(40, FEATURES))), tensor(labels), torch.arange(40))
+    books = [part.codewords() for part in method.parts]
+    for shorter, book in itertools.pairwise(books):
+        assert torch.equal(book[:, : shorter.shape[1]], shorter)
+    for old, new in zip(before, books, strict=True):
+        assert sorted(old.tolist()) == sorted(new.tolist())
+
+
+def test_what_is_wrong_with_a_shorter_length_is_said_of_it():
+    with pytest.raises(
+        BitseekError, match=r"length 4 of nested codes: 4 bits have only 16 words.*leave it out of lengths"
+    ):
+        build("csq", classes=100, bits=9, lengths=(4, 8))

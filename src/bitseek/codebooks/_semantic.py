@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from bitseek.codebooks._codebook import Codebook
+from bitseek._checks import whole_number
+from bitseek.codebooks._codebook import Codebook, duplicates
 from bitseek.codebooks._mds import MOST_CLASSES, mds, separation
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError
@@ -30,7 +31,8 @@ def semantic_codebook(
     that keep the distance; it has a second term that pushes all words apart, which is for d to do here.)
 
     With `first` the words begin with given bits, and only the others are searched: so the centres of nested codes agree
-    in the bits that they share.
+    in the bits that they share. The start are then centres of the other bits, and an exchange of these can bring two
+    words nearer to each other, so that d is less than without.
 
     Args:
         similarity: (C, C) symmetric, s in [−1, 1]: −1 for classes that may have complementary words, 0 for those half
@@ -42,9 +44,12 @@ def semantic_codebook(
 
     Raises:
         BitseekError: no square, finite, symmetric matrix of values in [−1, 1]; fewer words of K bits than classes;
-            more than 2048 classes; other first bits than C codes of less than K; or words that are d apart were not
-            found.
+            more than 2048 classes; other first bits than C codes of less than K, or so many equal ones that the other
+            bits do not tell the classes apart; or words that are d apart were not found.
+        ShapeError: bits or distance is no whole number above 0.
     """
+    bits = whole_number(bits, "bits")
+    distance = None if distance is None else whole_number(distance, "distance")
     wanted = np.asarray(similarity, np.float64)
     if wanted.ndim != 2 or wanted.shape[0] != wanted.shape[1] or not len(wanted):
         raise BitseekError(f"the similarity of C classes is a (C, C) matrix, got {wanted.shape}")
@@ -55,10 +60,12 @@ def semantic_codebook(
         raise BitseekError(f"semantic centres are searched for {MOST_CLASSES} classes at most, got {classes}")
     if bits < (classes - 1).bit_length():
         raise BitseekError(f"{bits} bits have only {1 << bits} words for {classes} classes; take more bits")
-    if first is not None and (len(first) != classes or first.bits >= bits):
+    if first is not None and not (isinstance(first, Codes) and len(first) == classes and first.bits < bits):
+        got = (
+            f"{len(first)} of {first.bits}" if isinstance(first, Codes) else f"{type(first).__name__}: make Codes of it"
+        )
         raise BitseekError(
-            f"codewords of {classes} classes and {bits} bits begin with {classes} codes of fewer bits, got "
-            f"{len(first)} of {first.bits}"
+            f"codewords of {classes} classes and {bits} bits begin with {classes} codes of fewer bits, got {got}"
         )
     fixed = np.empty((classes, 0)) if first is None else first.to_signs().astype(np.float64)
     free = bits - fixed.shape[1]
@@ -66,8 +73,10 @@ def semantic_codebook(
     # many words of their own take the last ones of whole words.
     start = mds(classes, free if free >= (classes - 1).bit_length() else bits, seed).codes.to_signs()[:, -free:]
     words = np.hstack([fixed, _exchanged(start.astype(np.float64), wanted - fixed @ fixed.T / bits, bits)])
+    if duplicates(Codes.from_bits(words > 0)).any():
+        raise BitseekError(f"classes begin with the same bits, and {free} more do not tell them apart: take more bits")
     closest = Codebook("semantic", seed, Codes.from_bits(words > 0)).minimum_distance
-    aim = max(1, min(separation(classes, bits), closest) if distance is None else distance)
+    aim = min(separation(classes, bits), closest) if distance is None else distance
     if closest < aim:
         raise BitseekError(
             f"{classes} words of {bits} bits were found at distance {closest}, not {aim}: ask for less, or take more "

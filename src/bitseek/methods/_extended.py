@@ -48,8 +48,9 @@ def make_method(cls: type[Method], task: Task, recipe: Recipe | None = None) -> 
 class Extended(Method):
     """Σ_l w_l (L_l + β hinge of strangers + λ (1 − cos(v, v')) + λ D_l) over the lengths l of nested codes.
 
-    Every length has a method of its own, with its codebook, classifier or memory bank; all read the first bits of one
-    head. L_l sees the first view alone; v' is the code of the second.
+    Every length has a method of its own, with its classifier or memory bank and with codewords that begin with those
+    of the next shorter one; all read the first bits of one head. L_l sees the first view alone; v' is the code of the
+    second.
 
     Attributes:
         parts: a method for each length, ascending.
@@ -60,7 +61,7 @@ class Extended(Method):
         self.task, self.recipe = task, recipe
         alone = recipe.model_copy(update={"lengths": ()})
         # The longest first: it draws the weights that it draws where nothing is nested.
-        made = {bits: base(replace(task, bits=bits), alone) for bits in reversed(self.lengths)}
+        made = {bits: self.of_length(bits, base, alone) for bits in reversed(self.lengths)}
         self.head = made[task.bits].head
         for part in made.values():
             del part.head
@@ -74,6 +75,15 @@ class Extended(Method):
         ]
         if recipe.length_weights == "dominance":
             hash_weight(self.head, task.bits)  # refuses a head without such a layer before anything is trained
+
+    def of_length(self, bits: int, base: type[Method], recipe: Recipe) -> Method:
+        """The method with codes of so many bits; what is wrong with a shorter length is said of it."""
+        try:
+            return base(replace(self.task, bits=bits), recipe)
+        except BitseekError as error:
+            if bits == self.task.bits:
+                raise
+            raise BitseekError(f"length {bits} of nested codes: {error}; or leave it out of lengths") from None
 
     @property
     def methods(self) -> list[Method]:

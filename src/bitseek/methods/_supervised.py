@@ -28,10 +28,17 @@ class CodebookRecipe(Recipe):
 
 
 class CodebookMethod(Method):
-    """A method with one codeword a class, (C, K) ±1: a buffer, so that it is moved and saved with the weights."""
+    """A method with one codeword a class, (C, K) ±1: a buffer, so that it is moved and saved with the weights.
+
+    Attributes:
+        shorter: that of the next shorter length of nested codes; in a tuple, for its weights are not of this one too.
+        order: which codeword of the codebook each class was given by `prepare`; (C,) int64.
+    """
 
     takes_codebook = True
     book: Tensor
+    shorter: "tuple[CodebookMethod, ...]" = ()
+    order: Tensor
 
     def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
         super().__init__(task, recipe)
@@ -44,7 +51,8 @@ class CodebookMethod(Method):
 
     def follow(self, shorter: Method) -> None:
         """Begin with its codewords: else a bit that both share would be drawn to two sides."""
-        self.book[:, : shorter.task.bits] = cast(CodebookMethod, shorter).book
+        self.shorter = (cast(CodebookMethod, shorter),)
+        self.book[:, : shorter.task.bits] = self.shorter[0].book
 
     @property
     def prepares(self) -> bool:
@@ -52,10 +60,14 @@ class CodebookMethod(Method):
         return bool(self.recipe.assignment == "nearest")
 
     def prepare(self, features: Tensor, labels: Tensor, index: Tensor) -> None:
-        """Give each class its codeword, by the untrained head."""
+        """Give each class its codeword, by the untrained head; of nested lengths the shortest decides."""
         if self.recipe.assignment == "nearest":
-            means = class_means(unit_vectors(logits_before(self, features)), labels)
-            self.book.copy_(self.book[nearest_assignment(means, self.book)])
+            if self.shorter:
+                self.order = self.shorter[0].order
+            else:
+                means = class_means(unit_vectors(logits_before(self, features)), labels)
+                self.order = nearest_assignment(means, self.book)
+            self.book.copy_(self.book[self.order])
 
 
 class ClassifierMethod(Method):

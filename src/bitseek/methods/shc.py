@@ -3,8 +3,6 @@
 Chen, Liu, Zhou, Ma, Chen, Zhang, "Deep Hashing with Semantic Hash Centers for Image Retrieval", ACM TOIS 2025.
 """
 
-from typing import cast
-
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
@@ -12,7 +10,7 @@ from torch import Tensor
 from bitseek.codebooks import semantic_codebook
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError
-from bitseek.methods._base import Card, Method, Task
+from bitseek.methods._base import Card, Task
 from bitseek.methods._recipe import BatchSize, CodebookName, DropoutShare, Optimiser, Recipe
 from bitseek.methods._supervised import ROWS, class_means
 from bitseek.methods.csq import CSQ, CSQRecipe
@@ -61,8 +59,6 @@ class SHC(CSQ):
     recipe_class = SHCRecipe
     recipe: SHCRecipe
     takes_codebook = False
-    shorter: tuple["SHC", ...] = ()
-    """That of the next shorter length of nested codes; in a tuple, since its weights are not of this one too."""
 
     def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
         super().__init__(task, recipe)
@@ -77,13 +73,9 @@ class SHC(CSQ):
         """Always: the centres come from the features."""
         return True
 
-    def follow(self, shorter: Method) -> None:
-        """Begin with its centres, once they are found."""
-        self.shorter = (cast(SHC, shorter),)
-
     def prepare(self, features: Tensor, labels: Tensor, index: Tensor) -> None:
-        """Find the centres."""
-        first = Codes.from_bits(self.shorter[0].book.cpu().numpy() > 0) if self.shorter else None
+        """Find the centres; they begin with those of the shorter length, which are found by then."""
+        first = Codes.from_bits((self.shorter[0].book > 0).cpu().numpy()) if self.shorter else None
         similarity = class_similarity(confusions(features, labels)).double().cpu().numpy()
         book = semantic_codebook(similarity, self.task.bits, self.task.seed, first=first)
         self.book.copy_(torch.from_numpy(book.codes.to_signs()))
