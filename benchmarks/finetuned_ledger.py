@@ -57,6 +57,7 @@ SCHEDULE: dict[str, Any] = {"epochs": 10, "batch_size": 128, "lr": 1e-3, "backbo
 CHANGES: tuple[tuple[dict[str, Any], ...], ...] = (
     ({"augment": "crop"}, {"augment": "weak-views"}),
     ({"backbone_lr": 0.3},),
+    ({"backbone_lr": 1.0},),
     ({"epochs": 20},),
 )
 """What is tried, of each step the best, which is taken if it gains more than `GAIN`."""
@@ -270,7 +271,7 @@ def page(whole: dict[str, Any]) -> Iterator[str]:
     """The lines of docs/ledger.md."""
     results, hardware = whole["results"], whole["hardware"]
     protocol, network, choice = results["protocol"], results["network"], results["choice"]
-    yield f"`{protocol['name']}` at {network['size']} px, `{network['backbone']}`, {results['bits']} bits: "
+    yield f"`{protocol['name']}` at {network['size']} px, `{network['backbone']}`, {results['bits']} bits:"
     yield f"{protocol['train']:,} training items, {protocol['query']:,} queries, {protocol['database']:,} items in the"
     yield f"database (split {protocol['checksum'][:12]}). mAP@all in expectation over ties."
     yield ""
@@ -293,11 +294,16 @@ def page(whole: dict[str, Any]) -> Iterator[str]:
     for row in results["rows"]:
         for seed, (method, recipe) in zip(row["seeds"], row.get("chosen", []), strict=False):
             yield f"- `auto`, seed {seed}, took `{method}` with {words(recipe) or 'the defaults of its head'}."
-    tried = ", ".join(f"{words(each['change']) or 'as it starts'} {each['mAP']:.3f}" for each in choice["tried"])
-    yield f"- The schedule: {words(choice['schedule'])}. mAP of {results['validation']['items']:,} held-out training"
-    yield f"  items with `{results['validation']['method']}`, one seed: {tried}."
     yield f"- {hardware['processor']}, one thread a row; minutes are of the processor, without the evaluation."
     yield f"  Commit {whole['commit']}, {whole['date'][:10]}."
+    yield ""
+    yield f"How the schedule was chosen, with `{results['validation']['method']}` and one seed:"
+    yield ""
+    yield f"| schedule | mAP of {results['validation']['items']:,} held-out training items |"
+    yield "|---|---:|"
+    for each in choice["tried"]:
+        chosen = "**" if SCHEDULE | each["change"] == choice["schedule"] else ""
+        yield f"| {chosen}{words(SCHEDULE | each['change'])}{chosen} | {each['mAP']:.3f} |"
     yield ""
 
 

@@ -85,8 +85,8 @@ def over_seeds(trials: Sequence[dict[str, Any]]) -> dict[str, Any]:
     names = [name for name, value in trials[0]["diagnostics"].items() if value is not None]
     return {
         "mAP": values,
-        "mean": round(float(np.mean(values)), 4),
-        "spread": round(float(np.max(values) - np.min(values)), 4),
+        "mean": round(float(np.mean(values)), 5),
+        "spread": round(float(np.max(values) - np.min(values)), 5),
         "seconds": round(sum(trial["seconds"] for trial in trials) / len(trials), 2),
         "diagnostics": {n: round(float(np.mean([trial["diagnostics"][n] for trial in trials])), 4) for n in names},
     }
