@@ -223,7 +223,8 @@ def test_the_head_is_one_and_what_it_would_be_without_lengths():
     plain, nested = build("csq", bits=8), build("csq", **NESTED)
     for key, value in plain.head.state_dict().items():
         assert torch.equal(nested.head.state_dict()[key], value)
-    assert torch.equal(nested.codewords()[:, 4:], plain.codewords()[:, 4:])  # before: those of shorter lengths
+    assert torch.equal(nested.codewords()[:, :4], nested.parts[1].codewords())
+    assert torch.equal(nested.codewords()[:, 4:], plain.codewords()[:, 4:])
     heads = [key for key in nested.state_dict() if "head" in key]
     assert heads and all(key.startswith("head.") for key in heads)
     assert all(part.head is nested.head for part in nested.parts)

@@ -58,7 +58,8 @@ def semantic_codebook(
     classes = len(wanted)
     if classes > MOST_CLASSES:
         raise BitseekError(f"semantic centres are searched for {MOST_CLASSES} classes at most, got {classes}")
-    if bits < (classes - 1).bit_length():
+    least = (classes - 1).bit_length()
+    if bits < least:
         raise BitseekError(f"{bits} bits have only {1 << bits} words for {classes} classes; take more bits")
     if first is not None and not (isinstance(first, Codes) and len(first) == classes and first.bits < bits):
         got = (
@@ -71,11 +72,12 @@ def semantic_codebook(
     free = bits - fixed.shape[1]
     # Words of the free bits alone, so that what they lie apart is added to what the first bits do; too few bits for so
     # many words of their own take the last ones of whole words.
-    start = mds(classes, free if free >= (classes - 1).bit_length() else bits, seed).codes.to_signs()[:, -free:]
+    start = mds(classes, free if free >= least else bits, seed).codes.to_signs()[:, -free:]
     words = np.hstack([fixed, _exchanged(start.astype(np.float64), wanted - fixed @ fixed.T / bits, bits)])
-    if duplicates(Codes.from_bits(words > 0)).any():
+    codes = Codes.from_bits(words > 0)
+    if duplicates(codes).any():
         raise BitseekError(f"classes begin with the same bits, and {free} more do not tell them apart: take more bits")
-    closest = Codebook("semantic", seed, Codes.from_bits(words > 0)).minimum_distance
+    closest = Codebook("semantic", seed, codes).minimum_distance
     aim = min(separation(classes, bits), closest) if distance is None else distance
     if closest < aim:
         raise BitseekError(
