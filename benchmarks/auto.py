@@ -30,7 +30,7 @@ from bitseek.evaluation import evaluate
 from bitseek.methods import METHODS
 from bitseek.training import auto, train
 from bitseek.training._auto import fitting
-from bitseek.training._neighbours import neighbours_kept
+from bitseek.training._neighbours import neighbours, neighbours_kept
 from frozen_ledger import load
 from paired import noise_of_seeds
 from record import RESULTS, record
@@ -123,7 +123,8 @@ def measured(hasher: Any, data: Protocol, labelled: bool) -> dict[str, float]:
     if not labelled:
         features: Any = data.pool.images.rows(slice(None))
         codes = hasher.encode(features)
-        kept = neighbours_kept(codes[data.query], codes[data.database], features[data.query], features[data.database])
+        near = neighbours(features[data.query], features[data.database])
+        kept = neighbours_kept(codes[data.query], codes[data.database], near)
         found["kept"] = round(kept, 5)
     return found
 

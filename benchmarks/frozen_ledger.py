@@ -14,7 +14,8 @@ set, and the slow ones last.
 
 One thread. A trial is kept with the average precision of each query, so that a run that was stopped goes on where it
 was. `--part 1/2` runs every second method and writes no table: several processes share the work and the folder of
-trials. `--write` makes the tables of what is there.
+trials. `--write` makes the tables of what is there. `--only METHOD --add` puts a method into tables whose trials are
+not there any more; it gets no places, which need the queries of all.
 
 Writes benchmarks/results/frozen_ledger_DATA.json for each data set, and docs/ledger.md (its tables) with its plots.
 """
@@ -99,6 +100,7 @@ KNOBS: dict[str, tuple[dict[str, Any], ...]] = {
     "bihalf": ({"gamma": 1.0}, {"gamma": 0.0}),
     "bihalf-unsupervised": ({"gamma": 1.0}, {"gamma": 0.0}),
     "cibhash": ({"kl": 0.0}, {"dropout": 0.2}),
+    "neighbour-contrast": ({"neighbours": 10}, {"dropout": 0.2}),
     "ssdh-unsupervised": ({"near": 1.0, "far": 1.0}, {"near": 3.0, "far": 1.0}),
     "tbh": ({"adversarial": 0.0}, {"bottleneck": 128}),
 }
@@ -275,7 +277,10 @@ def main() -> None:
     parser.add_argument("--bits", nargs="*", type=int, default=BITS, help="run these lengths only; the tables have all")
     parser.add_argument("--part", default="1/1", help="run every n-th method from the i-th on, as i/n; write no table")
     parser.add_argument("--write", action="store_true", help="run nothing; write the tables of what is in the cache")
+    parser.add_argument("--add", action="store_true", help="put the methods of --only into the tables that are there")
     given = parser.parse_args()
+    if given.add and not given.only:
+        parser.error("--add needs --only: which methods shall be put into the tables")
     torch.set_num_threads(1)
     part, parts = map(int, given.part.split("/"))
     name = f"{part}of{parts}"
@@ -291,9 +296,9 @@ def main() -> None:
         for method in methods:
             for ledger in ledgers:
                 measure(ledger, method, CHOSEN_AT, default=True)
-    if given.write or not (given.only or parts > 1):
+    if given.write or given.add or not (given.only or parts > 1):
         for ledger in ledgers:
-            write(ledger)
+            write(ledger, given.only if given.add else None)
         from ledger_page import page
 
         page()
@@ -307,30 +312,59 @@ def measure(ledger: Ledger, method: str, bits: int, *, default: bool = False) ->
             ledger.trial(method, {} if default else choice["change"], bits, seed, choosing=False)
 
 
-def write(ledger: Ledger) -> None:
-    """The JSON of a data set, of what is in its cache: nothing is trained."""
-    chosen = {method: choice for method in METHODS if (choice := known_choice(ledger, method)) is not None}
+def write(ledger: Ledger, added: list[str] | None = None) -> None:
+    """The JSON of a data set, of what is in its cache: nothing is trained.
+
+    Args:
+        ledger: of the data set.
+        added: no more than these methods, put into the JSON that is there, see `merged`.
+    """
+    methods = METHODS if added is None else added
+    chosen = {method: choice for method in methods if (choice := known_choice(ledger, method)) is not None}
     rows = [row for bits in sorted(BITS) for row in rows_of(ledger, {m: c["change"] for m, c in chosen.items()}, bits)]
     if not rows:
         return
-    data = ledger.data
-    record(
-        f"frozen_ledger_{data.name}",
-        {
-            "protocol": data.describe(),
-            "features": data.pool.images.dimensions,
-            "backbone": data.pool.images.backbone,
-            "validation": {"share": VALIDATION, "items": len(ledger.inner.query), "gain": GAIN},
-            "limits": {"training": LIMIT, "choice": CHOICE},
-            "common": COMMON,
-            "chosen": chosen,
-            "rows": rows,
-            "defaults": rows_of(ledger, {method: {} for method in chosen}, CHOSEN_AT),
-            "class_codes": class_codes(data),
-            "trials": len(ledger.rows),
-            "seconds": round(sum(t["seconds"] + t.get("seconds_evaluation", 0) for t in ledger.rows.values())),
-        },
-    )
+    data, name = ledger.data, f"frozen_ledger_{ledger.data.name}"
+    results = {
+        "protocol": data.describe(),
+        "features": data.pool.images.dimensions,
+        "backbone": data.pool.images.backbone,
+        "validation": {"share": VALIDATION, "items": len(ledger.inner.query), "gain": GAIN},
+        "limits": {"training": LIMIT, "choice": CHOICE},
+        "common": COMMON,
+        "chosen": chosen,
+        "rows": rows,
+        "defaults": rows_of(ledger, {method: {} for method in chosen}, CHOSEN_AT),
+        "trials": len(ledger.rows),
+        "seconds": round(sum(t["seconds"] + t.get("seconds_evaluation", 0) for t in ledger.rows.values())),
+    }
+    if added is None:
+        results["class_codes"] = class_codes(data)
+    else:
+        results = merged(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")), results, added)
+    record(name, results)
+
+
+def merged(whole: dict[str, Any], later: dict[str, Any], added: list[str]) -> dict[str, Any]:
+    """The results of a JSON with some methods of a later run beside the others, or in place of what they had.
+
+    They have no places: those need the queries of all methods. `before` says of which runs all the rest is.
+    """
+    stored = whole["results"]
+    if stored["protocol"] != later["protocol"]:
+        raise SystemExit(f"the table that is there is of another split: {stored['protocol']}, not {later['protocol']}")
+    tables = {}
+    for table in ("rows", "defaults"):
+        others = [row for row in stored[table] if row["method"] not in added]
+        own = [row for row in later[table] if row["method"] in added]
+        tables[table] = others + [{key: value for key, value in row.items() if key != "rank"} for row in own]
+    return {
+        **stored,
+        **tables,
+        "chosen": stored["chosen"] | {method: later["chosen"][method] for method in added},
+        "added": sorted({*stored.get("added", []), *added}),
+        "before": [*stored.get("before", []), {key: whole[key] for key in ("command", "date", "commit", "hardware")}],
+    }
 
 
 def known_choice(ledger: Ledger, method: str) -> dict[str, Any] | None:

@@ -66,7 +66,8 @@ def by_method(results: dict[str, Any]) -> dict[str, dict[int, dict[str, Any]]]:
 
 
 def main_table(whole: dict[str, Any]) -> Iterator[str]:
-    results, hardware = whole["results"], whole["hardware"]
+    results = whole["results"]
+    first = (results.get("before") or [whole])[0]
     rows, protocol = by_method(results), results["protocol"]
     single = results["class_codes"]
     yield f"## `{protocol['name']}`"
@@ -89,15 +90,18 @@ def main_table(whole: dict[str, Any]) -> Iterator[str]:
     yield f"({protocol['classes']} codes in all): mAP {single['mAP']:.3f}, with {single['accuracy_queries']:.1%} of the"
     yield f"queries and {single['accuracy_database']:.1%} of the database classified rightly."
     yield ""
-    yield f"{hardware['processor']}, one thread a trial; the seconds are of the processor, at {LONGEST} bits. All"
-    yield f"{results['trials']:,} trials took {results['seconds'] / 60:.0f} minutes of it, the choice of the recipes"
-    yield f"included. Commit {whole['commit']}, {whole['date'][:10]}."
+    yield f"{first['hardware']['processor']}, one thread a trial; the seconds are of the processor, at {LONGEST} bits."
+    yield f"All {results['trials']:,} trials took {results['seconds'] / 60:.0f} minutes of it, the choice of recipes"
+    yield f"included. Commit {first['commit']}, {first['date'][:10]}."
+    if added := results.get("added"):
+        names = ", ".join(f"`{method}`" for method in added)
+        yield f"Added on {whole['date'][:10]}: {names}; without places, which need the queries of all methods."
     yield ""
 
 
 def places(row: dict[str, Any] | None) -> str:
-    """The first and the last place that a method can have."""
-    if row is None:
+    """The first and the last place that a method can have, if it was placed."""
+    if row is None or "rank" not in row:
         return ""
     first, last = row["rank"]
     return f"{first}" if first == last else f"{first} – {last}"
@@ -144,7 +148,7 @@ def together(results: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield f"|---|---|{'---:|' * (len(rows) + 1)}"
     for method in sorted(whole, key=lambda method: -whole[method]):
         cells = [
-            f"{gap:+.3f} ({places(rows[name][method][LONGEST])})"
+            f"{gap:+.3f} ({place})" if (place := places(rows[name][method][LONGEST])) else f"{gap:+.3f}"
             for name, gap in zip(rows, behind[method], strict=True)
         ]
         yield f"| `{method}` | {labels_of(method)} | {' | '.join(cells)} | {whole[method]:+.3f} |"

@@ -146,6 +146,26 @@ def test_a_row_is_made_of_all_seeds_or_not_at_all(frozen, monkeypatch):
     assert (row["method"], row["mean"], row["spread"], row["rank"]) == ("ce", 0.25, 0.0, [1, 1])
 
 
+def test_a_method_is_put_into_a_table_without_a_place_and_the_others_stay(frozen):
+    module, _ = frozen
+    header = {"command": "python it", "date": "2026-01-01", "commit": "abc", "hardware": {}}
+
+    def table(**means):
+        rows = [{"method": name, "bits": 64, "mean": mean, "rank": [1, 2]} for name, mean in means.items()]
+        return {"protocol": "p", "rows": rows, "defaults": rows[:1], "chosen": dict.fromkeys(means, "c"), "trials": 9}
+
+    whole = header | {"results": table(ce=0.1, dsh=0.2)}
+    found = module.merged(whole, table(dsh=0.3, csq=0.4, ce=0.9), ["dsh", "csq"])
+    assert [(row["method"], row["mean"], row.get("rank")) for row in found["rows"]] == [
+        ("ce", 0.1, [1, 2]), ("dsh", 0.3, None), ("csq", 0.4, None)
+    ]  # fmt: skip
+    assert (found["added"], found["before"], found["trials"]) == (["csq", "dsh"], [header], 9)
+    again = module.merged(header | {"results": found}, table(csq=0.5), ["csq"])
+    assert (again["added"], len(again["before"]), len(again["rows"])) == (["csq", "dsh"], 2, 3)
+    with pytest.raises(SystemExit, match="another split"):
+        module.merged(whole, table(ce=0.1) | {"protocol": "q"}, ["ce"])
+
+
 @pytest.mark.parametrize("data", ["cifar10-1", "cifar100", "mnist"])
 def test_the_page_has_a_row_for_each_method_or_says_that_it_has_none(data):
     """So that nobody takes a method that was not measured for one that was left behind."""

@@ -1,10 +1,12 @@
 """What codes keep of the neighbours of an item, against slow loops and random orders."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
 from bitseek.codes import Codes, hamming_distances
-from bitseek.training._neighbours import neighbours, neighbours_kept
+from bitseek.training._neighbours import JOINED, STEPS, neighbours, neighbours_by_walks, neighbours_kept
 
 
 def test_what_is_kept_is_the_mean_over_random_orders_of_what_is_as_far():
@@ -15,7 +17,7 @@ def test_what_is_kept_is_the_mean_over_random_orders_of_what_is_as_far():
     for _ in range(400):
         orders = np.lexsort((rng.random((7, 40)), distances), axis=1)[:, :6]
         drawn.append(np.mean([len(set(own) & set(first)) / 6 for own, first in zip(near, orders, strict=True)]))
-    found = neighbours_kept(*codes, queries, database, 6)
+    found = neighbours_kept(*codes, near)
     assert found == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / np.sqrt(len(drawn)))
 
 
@@ -25,3 +27,34 @@ def test_the_neighbours_of_a_query_are_those_of_largest_cosine():
     for row, own in zip(queries, neighbours(queries, database, 3), strict=True):
         cosines = [row @ other / np.linalg.norm(row) / np.linalg.norm(other) for other in database]
         assert own.tolist() == sorted(range(30), key=lambda i: -cosines[i])[:3]
+
+
+def test_walks_end_where_all_paths_of_so_many_steps_say():
+    rng = np.random.default_rng(2)
+    items = rng.normal(size=(26, 3)) + 2
+    about = items - items.mean(axis=0)
+    cosines = np.array([[a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in about] for a in about])
+    nearest = [sorted((j for j in range(26) if j != i), key=lambda j: -cosines[i, j])[:JOINED] for i in range(26)]
+    joined = [[j for j in range(26) if j in nearest[i] or i in nearest[j]] for i in range(26)]
+
+    @cache
+    def share(start, end, steps):
+        if steps == 0:
+            return float(start == end)
+        return sum(share(each, end, steps - 1) for each in joined[start]) / len(joined[start])
+
+    for i, own in enumerate(neighbours_by_walks(items[:2], items[2:], 5)):
+        ends = [share(i, j, STEPS) for j in range(2, 26)]
+        assert sorted(ends, reverse=True)[:5] == pytest.approx([ends[j] for j in own])
+
+
+def test_walks_stay_in_a_chain_where_cosines_leave_it():
+    """Two arcs of a circle side by side: the far end of one's own is nearer by walks than the other arc."""
+    angles = np.linspace(0, 3, 200)
+    arcs = np.concatenate([np.stack([np.cos(angles), np.sin(angles), np.full(200, height)], 1) for height in (-1, 1)])
+    near = neighbours_by_walks(arcs[:1], arcs[1:], 12) + 1
+    assert (near < 200).all()
+
+
+def test_walks_among_few_items_that_are_all_the_same():
+    assert neighbours_by_walks(np.ones((1, 2)), np.ones((3, 2)), 2).shape == (1, 2)

@@ -39,6 +39,7 @@ from bitseek.methods.lcdsh import LCDSH
 from bitseek.methods.lsh import LSH
 from bitseek.methods.mds import MDS
 from bitseek.methods.mihash import MIHash
+from bitseek.methods.neighbour_contrast import NeighbourContrast
 from bitseek.methods.orthohash import OrthoHash
 from bitseek.methods.pcah import PCAHash
 from bitseek.methods.pcdh import PCDH
@@ -95,6 +96,7 @@ METHODS: Mapping[str, type[Method]] = {
     "bihalf": BiHalf,
     "bihalf-unsupervised": BiHalfUnsupervised,
     "cibhash": CIBHash,
+    "neighbour-contrast": NeighbourContrast,
     "ssdh-unsupervised": SSDHUnsupervised,
     "tbh": TBH,
     "lsh": LSH,

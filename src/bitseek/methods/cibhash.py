@@ -58,8 +58,7 @@ class CIBHash(Method):
     @classmethod
     def build_head(cls, task: Task, recipe: CIBHashRecipe) -> nn.Sequential:
         """One hidden layer."""
-        hidden = nn.Linear(task.features, recipe.hidden)
-        return nn.Sequential(nn.Dropout(recipe.dropout), hidden, nn.ReLU(), nn.Linear(recipe.hidden, task.bits))
+        return one_hidden_layer(task, recipe.hidden, recipe.dropout)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The contrast, and the divergence."""
@@ -70,6 +69,12 @@ class CIBHash(Method):
             "contrast": contrast(codes, self.recipe.temperature),
             "divergence": self.recipe.kl * divergence,
         }
+
+
+def one_hidden_layer(task: Task, hidden: int, dropout: float) -> nn.Sequential:
+    """Dropout of the features, a layer of `hidden` units with ReLU, and one of K."""
+    first, last = nn.Linear(task.features, hidden), nn.Linear(hidden, task.bits)
+    return nn.Sequential(nn.Dropout(dropout), first, nn.ReLU(), last)
 
 
 def contrast(codes: Tensor, temperature: float) -> Tensor:

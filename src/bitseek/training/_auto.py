@@ -36,7 +36,7 @@ BATCH = 128
 FIRST = (
     *("shc", "asymmetric-dsh", "dhd", "jmlh", "mihash", "cnnh", "ssdh", "csq", "hashnet", "dpn", "sdhc", "relahash"),
     *("dshsd", "dhn", "greedyhash", "isdh", "mds", "idhn", "bihalf", "orthohash"),
-    *("bihalf-unsupervised", "itq", "cibhash", "greedyhash-unsupervised"),
+    *("neighbour-contrast", "bihalf-unsupervised", "itq", "cibhash", "greedyhash-unsupervised"),
 )
 """What a search tries first, since a small budget may not last for all methods: the best of the frozen ledger by the
 mean over its data sets at 64 bits (docs/ledger.md), with labels and without; but for DNNH, which takes its time."""
@@ -86,9 +86,10 @@ def auto(
 
     The backbone is run once on a sample of the training items. Heads are trained on four fifths of these features and
     measured on the last fifth, within a budget, by successive halving (see `Search`). Where training items have labels
-    the measure is the protocol's mAP@k; otherwise it is the share of the nearest quarter in feature space that the
-    codes keep (see `Bench`). The winner is trained on all training items, by the recipe that won: with labels
-    and images the whole network (see `of_network`); on features, with `frozen`, or without labels its head alone.
+    the measure is the protocol's mAP@k; otherwise it is the share of the nearest quarter in feature space, by walks
+    from neighbour to neighbour, that the codes keep (see `Bench`). The winner is trained on all training items, by the
+    recipe that won: with labels and images the whole network (see `of_network`); on features, with `frozen`, or without
+    labels its head alone.
     Queries are never looked at, nor is any item of the database that is no training item.
 
     With `trials` as the only budget the same seed gives the same hasher, stopped or not. With `minutes` it depends on
@@ -158,7 +159,7 @@ def auto(
             "minutes": budget.minutes,
             "trials": budget.trials,
             "backbone": None if network is None else network.config.model_dump(mode="json", exclude={"weights"}),
-            "measure": "validation mAP" if labelled else "nearest quarter kept",
+            "measure": "validation mAP" if labelled else "nearest quarter by walks kept",
             "items": len(sample),
         },
         resume=resume,

@@ -17,7 +17,7 @@ from bitseek.metrics import retrieval
 from bitseek.models import Backbone, pick_device
 from bitseek.runs import Hasher
 from bitseek.training._auto import AUTO, Chosen, auto
-from bitseek.training._neighbours import neighbours_kept
+from bitseek.training._neighbours import neighbours, neighbours_kept
 from bitseek.training._remembering import Remembering
 from bitseek.training._search import long_enough
 from bitseek.training._train import train
@@ -189,7 +189,7 @@ def _measured(method: str, head: Hasher | BitseekError, data: Protocol) -> Candi
     features: Any = data.pool.images.rows(slice(None))
     codes = head.encode(features)
     held, rest = codes[data.query], codes[data.database]
-    kept = neighbours_kept(held, rest, features[data.query], features[data.database])
+    kept = neighbours_kept(held, rest, neighbours(features[data.query], features[data.database]))
     by_label = None
     if data.pool.labels[data.query].any.any():
         by_label = retrieval(held, rest, data.relevance(data.query, data.database)).mAP

@@ -1,41 +1,70 @@
-"""How many of the true neighbours of an item its code keeps: a measure of codes that needs no labels."""
+"""How many of the true neighbours of an item its code keeps: a measure of codes that needs no labels.
+
+Neighbours are those of largest cosine, or, for classes that are chains of such neighbours rather than balls, those that
+a walk along the chains reaches.
+"""
 
 import numpy as np
 from jaxtyping import Float, Int64
+from scipy import sparse
 
 from bitseek.codes import Codes
 from bitseek.metrics import Relevance, retrieval
 
 K = 10
 """Neighbours of an item that its code should keep."""
+JOINED, STEPS = 5, 8
+"""Neighbours of an item to which a walk goes, and steps of a walk."""
 
 
-def neighbours_kept(
-    query_codes: Codes,
-    database_codes: Codes,
-    queries: Float[np.ndarray, "q D"],
-    database: Float[np.ndarray, "n D"],
-    k: int = K,
-) -> float:
+def neighbours_kept(query_codes: Codes, database_codes: Codes, near: Int64[np.ndarray, "q k"]) -> float:
     """The expected share of the k true neighbours of a query that are among its first k by the codes, precision@k.
 
-    For a query q let N(q) be its k nearest items by the cosine of the features. By the Hamming distance d of the codes,
-    with ties in any order, an item x is among the first k with probability
+    For a query q let N(q) be its k true neighbours. By the Hamming distance d of the codes, with ties in any order, an
+    item x is among the first k with probability
 
         p(x) = min(1, max(0, (k − #{y: d(q, y) < d(q, x)}) / #{y: d(q, y) = d(q, x)})),
 
     and what is kept is the mean of p(x) over all q and all x in N(q), in [0, 1].
     """
-    near = neighbours(queries, database, k)
-    kept = retrieval(
-        query_codes, database_codes, Relevance.from_lists(list(near), database=len(database)), precision_at=[k]
-    )
-    return float(kept.precision_at[k].mean())
+    k = near.shape[1]
+    relevance = Relevance.from_lists(list(near), database=len(database_codes))
+    return float(retrieval(query_codes, database_codes, relevance, precision_at=[k]).precision_at[k].mean())
 
 
 def neighbours(
-    queries: Float[np.ndarray, "q D"], database: Float[np.ndarray, "n D"], k: int
+    queries: Float[np.ndarray, "q D"], database: Float[np.ndarray, "n D"], k: int = K
 ) -> Int64[np.ndarray, "q k"]:
     """The k rows of the database with the largest cosine to each query, ties to the lowest; a zero vector has none."""
-    unit = [rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (queries, database)]
-    return np.argsort(-(unit[0] @ unit[1].T), axis=1, kind="stable")[:, :k]
+    return np.argsort(-_units(queries) @ _units(database).T, axis=1, kind="stable")[:, :k]
+
+
+def neighbours_by_walks(
+    queries: Float[np.ndarray, "q D"], database: Float[np.ndarray, "n D"], k: int
+) -> Int64[np.ndarray, "q k"]:
+    """The k rows of the database where a walk of `STEPS` steps from each query ends most often; of equal ones as above.
+
+    Two of all these items are joined if one is among the `JOINED` nearest of the other by the cosine of the features,
+    from which their mean is subtracted; a step goes to any item that is joined, each as likely.
+    """
+    items = np.concatenate([queries, database])
+    units = _units(items - items.mean(axis=0))
+    cosines = units @ units.T
+    np.fill_diagonal(cosines, -np.inf)
+    count = min(JOINED, len(items) - 1)
+    near = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+    rows = np.repeat(np.arange(len(items)), count)
+    joined = sparse.csr_array((np.ones(near.size), (rows, near.ravel())), shape=cosines.shape)
+    joined = joined.maximum(joined.T)
+    step = sparse.diags_array(1 / joined.sum(axis=1)) @ joined
+    ends = step[: len(queries)].toarray()
+    for _ in range(STEPS - 1):
+        ends = ends @ step
+    found = ends[:, len(queries) :]
+    order = np.lexsort((-cosines[: len(queries), len(queries) :], -found), axis=1)
+    return np.asarray(order[:, :k])
+
+
+def _units(rows: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n D"]:
+    units: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return units

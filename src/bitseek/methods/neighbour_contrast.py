@@ -1,0 +1,126 @@
+"""Neighbour contrast: items that are neighbours in feature space get the same code, and strangers another one.
+
+Ours. Neighbours as the positives of a contrast are those of Dwibedi et al., "With a Little Help from My Friends", ICCV
+2021 (NNCLR), and of Van Gansbeke et al., "SCAN", ECCV 2020; the contrast on codes is that of CIBHash. What it reaches
+against the methods without labels of the field is in docs/ledger.md.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from bitseek.codes import signs
+from bitseek.labels import Labels
+from bitseek.methods._base import Batch, Card, Method, Task
+from bitseek.methods._losses import straight_through, unit_vectors
+from bitseek.methods._recipe import Augment, DropoutShare, Recipe, for_heads
+from bitseek.methods.cibhash import one_hidden_layer
+
+PAIRS_AT_ONCE = 2**25
+"""Cosines that `prepare` holds at once."""
+NEVER = -1e9
+"""Logarithm of a weight of 0, small beside every cosine / τ; not −∞, of which a sum over none has no gradient."""
+
+
+class NeighbourContrastRecipe(Recipe):
+    """Chosen on held-out items of CIFAR-10, CIFAR-100 and MNIST, on features (docs/auto.md)."""
+
+    epochs: PositiveInt = 30
+    lr: PositiveFloat = 3e-3
+    backbone_lr: NonNegativeFloat = 0.0
+    augment: Augment = "none"
+    neighbours: PositiveInt = 5
+    """k, number of neighbours of an item, by the cosine of features."""
+    among: PositiveInt = 50_000
+    """Number of items, drawn at random, among which the neighbours of every item are looked for; at most all."""
+    temperature: PositiveFloat = 0.3
+    """τ, of the contrast. A higher one keeps apart what is far apart only: coarser classes."""
+    hidden: PositiveInt = 256
+    """Width of the hidden layer of the head."""
+    dropout: DropoutShare = 0.5
+    """Share of the features dropped in training."""
+
+
+class NeighbourContrast(Method):
+    """−log of e^(c_ij / τ) / [e^(c_ij / τ) + Σ_r w_ir e^(c_ir / τ)] for neighbours i, j, c the cosines of their codes.
+
+    No labels are needed: two items are neighbours if one is among the k nearest of the other by the cosine of their
+    features before training, from which the mean μ of the training items is subtracted. The sum goes over the
+    strangers r of i in the batch, the mean over the neighbours of i there, then over all i that have any. Codes are
+    sign(u), whose gradient goes to σ(u).
+
+    A stranger that is near is likely of the same class, so it counts less: w_ir = 1 − max(0, cos(f_i − μ, f_r − μ)).
+    Where classes are tight, as on features that were trained on them, this leaves out most of what is no stranger at
+    all; where they are not it changes little.
+    """
+
+    card = Card(
+        title="Contrast of neighbours in feature space",
+        authors="bitseek",
+        year=2026,
+        labels="none",
+        head="dropout, linear, ReLU, linear",
+        idea="the same code for neighbours in feature space, another one for strangers, the more the farther they are",
+    )
+    recipe_class = NeighbourContrastRecipe
+    head_recipe = for_heads(lr=3e-3)
+    recipe: NeighbourContrastRecipe
+    near: Tensor
+    centre: Tensor
+
+    def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
+        super().__init__(task, recipe)
+        count = min(self.recipe.neighbours, max(1, task.items - 1))
+        self.register_buffer("near", torch.full((task.items, count), -1))  # before `prepare` nothing has a neighbour
+        self.register_buffer("centre", torch.zeros(task.features))
+
+    @classmethod
+    def build_head(cls, task: Task, recipe: NeighbourContrastRecipe) -> nn.Sequential:
+        """One hidden layer."""
+        return one_hidden_layer(task, recipe.hidden, recipe.dropout)
+
+    @property
+    def prepares(self) -> bool:
+        """Always: neighbours are those of the features."""
+        return True
+
+    def prepare(self, features: Tensor, labels: Tensor, index: Tensor) -> None:
+        """Find the neighbours; of equal cosines any."""
+        self.centre.copy_(features.mean(dim=0))
+        units = unit_vectors(features - self.centre.to(features))
+        drawn = np.random.default_rng((self.task.seed, 0xC0)).permutation(len(units))[: self.recipe.among]
+        some = torch.from_numpy(np.sort(drawn)).to(units.device)
+        count = min(self.near.shape[1], len(some) - 1)
+        if count < 1:
+            return
+        for rows in torch.arange(len(units), device=units.device).split(max(1, PAIRS_AT_ONCE // len(some))):
+            cosines = (units[rows] @ units[some].T).masked_fill(rows.unsqueeze(1) == some, -torch.inf)
+            self.near[index[rows], :count] = index[some[cosines.topk(count, dim=1).indices]]
+
+    def sample(self, labels: Labels, generator: np.random.Generator) -> Iterator[np.ndarray]:
+        """Every item once, half a batch at a time, and one neighbour of each; without the last partial batch."""
+        near = self.near.cpu().numpy()
+        order = generator.permutation(len(labels))
+        size = min(max(1, self.recipe.batch_size // 2), len(order))
+        for start in range(0, len(order) - size + 1, size):
+            items = order[start : start + size]
+            drawn = generator.integers(0, np.maximum(1, (near[items] >= 0).sum(axis=1)))
+            partners = near[items, drawn]
+            yield np.concatenate([items, np.where(partners < 0, items, partners)])
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The contrast of every item's neighbours in the batch with its strangers there."""
+        near = (self.near[batch.index].unsqueeze(2) == batch.index).any(dim=1)
+        same = batch.index.unsqueeze(1) == batch.index
+        neighbours = (near | near.T) & ~same
+        units = unit_vectors(batch.features.detach() - self.centre.to(batch.features))
+        weights = (1 - (units @ units.T).clamp(0, 1)).masked_fill(neighbours | same, 0)
+        codes = unit_vectors(straight_through(batch.logits.sigmoid(), signs(batch.logits)))
+        cosines = codes @ codes.T / self.recipe.temperature
+        strangers = torch.logsumexp(cosines + weights.log().clamp(min=NEVER), dim=1, keepdim=True)
+        losses = nn.functional.softplus(strangers - cosines) * neighbours
+        counts = neighbours.sum(dim=1)
+        return {"contrast": (losses.sum(dim=1) / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)}
