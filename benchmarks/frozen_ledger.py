@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,11 @@ KNOBS: dict[str, tuple[dict[str, Any], ...]] = {
     "dnnh": ({"epsilon": 0.5}, {"margin": 1.0}),
     "dnnh-resnet": ({"batch_size": 160}, {"classes": 5}),
     "hashnet": ({"beta_growth": 0.0}, {"pair_weights": "classes"}),
-    "dpsh": ({"memory": False}, {"quantisation": 0.1}),
+    "dpsh": ({"memory": True}, {"quantisation": 0.1}),
     "dhn": ({"scale": 0.3}, {"scale": 0.03}),
     "dtsh": ({"margin": 5.0, "scale": 1.0}, {"quantisation": 0.1}),
     "dch": ({"gamma": 5.0}, {"gamma": 50.0}),
-    "dbdh": ({"codes": "clipped"}, {"alpha": 0.0}),
+    "dbdh": ({"codes": "signs"}, {"alpha": 0.0}),
     "lcdsh": ({"locality": 0.0}, {"locality": 30.0}),
     "idhn": ({"quantisation": 0.0}, {"scale": 0.5}),
     "isdh": ({"gamma": 1.0}, {"scale": 0.5}),
@@ -88,7 +89,7 @@ KNOBS: dict[str, tuple[dict[str, Any], ...]] = {
     "ssdh": ({"binary": 0.0}, {"balance": 0.0}),
     "pcdh": ({"alpha": 0.0}, {"beta": 100.0}),
     "angular-dsh": ({"margin": 0.0}, {"beta": 0.0}),
-    "dsdh": ({"memory": False}, {"quantisation": 1.0}),
+    "dsdh": ({"memory": True}, {"quantisation": 1.0}),
     "dfh": ({"mu": 1.0}, {"margin": 1.0}),
     "daph": ({"independence": 0.0, "balance": 0.0}, {"gamma": 5.0}),
     "cnnh": ({"sweeps": 3},),
@@ -320,11 +321,14 @@ def write(ledger: Ledger, added: list[str] | None = None) -> None:
         added: no more than these methods, put into the JSON that is there, see `merged`.
     """
     methods = METHODS if added is None else added
+    target = RESULTS / f"frozen_ledger_{ledger.data.name}.json"
     chosen = {method: choice for method in methods if (choice := known_choice(ledger, method)) is not None}
     rows = [row for bits in sorted(BITS) for row in rows_of(ledger, {m: c["change"] for m, c in chosen.items()}, bits)]
+    if added is not None and not (target.is_file() and set(chosen) == set(added)):
+        raise SystemExit(f"--add needs {target.name} and the trials of {', '.join(added)}; run them with --only first")
     if not rows:
         return
-    data, name = ledger.data, f"frozen_ledger_{ledger.data.name}"
+    data = ledger.data
     results = {
         "protocol": data.describe(),
         "features": data.pool.images.dimensions,
@@ -341,8 +345,8 @@ def write(ledger: Ledger, added: list[str] | None = None) -> None:
     if added is None:
         results["class_codes"] = class_codes(data)
     else:
-        results = merged(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")), results, added)
-    record(name, results)
+        results = merged(json.loads(target.read_text(encoding="utf-8")), results, added)
+    record(target.stem, results)
 
 
 def merged(whole: dict[str, Any], later: dict[str, Any], added: list[str]) -> dict[str, Any]:
@@ -362,7 +366,7 @@ def merged(whole: dict[str, Any], later: dict[str, Any], added: list[str]) -> di
         **stored,
         **tables,
         "chosen": stored["chosen"] | {method: later["chosen"][method] for method in added},
-        "added": sorted({*stored.get("added", []), *added}),
+        "added": stored.get("added", {}) | dict.fromkeys(added, datetime.now(UTC).date().isoformat()),
         "before": [*stored.get("before", []), {key: whole[key] for key in ("command", "date", "commit", "hardware")}],
     }
 

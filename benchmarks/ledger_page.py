@@ -94,8 +94,11 @@ def main_table(whole: dict[str, Any]) -> Iterator[str]:
     yield f"All {results['trials']:,} trials took {results['seconds'] / 60:.0f} minutes of it, the choice of recipes"
     yield f"included. Commit {first['commit']}, {first['date'][:10]}."
     if added := results.get("added"):
-        names = ", ".join(f"`{method}`" for method in added)
-        yield f"Added on {whole['date'][:10]}: {names}; without places, which need the queries of all methods."
+        yield ""
+        yield "Measured later, without places, which need the queries of all methods; the seconds are those of"
+        yield f"{whole['hardware']['processor']} ({whole['hardware']['cpu']}):"
+        for date in sorted(set(added.values())):
+            yield f"{', '.join(f'`{method}`' for method, day in added.items() if day == date)} ({date})."
     yield ""
 
 

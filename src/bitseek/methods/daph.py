@@ -10,7 +10,7 @@ from torch import Tensor
 from bitseek.codes import signs
 from bitseek.methods._base import Batch, Card, Method, Task
 from bitseek.methods._pairs import Pairs, pair_entropy
-from bitseek.methods._recipe import BatchSize, Recipe
+from bitseek.methods._recipe import BatchSize, Recipe, for_heads
 from bitseek.models import LinearHead
 
 
@@ -57,6 +57,7 @@ class DAPH(Method):
         idea="two hash functions, one for either side of a pair, whose codes of an item agree",
     )
     recipe_class = DAPHRecipe
+    head_recipe = for_heads(lr=1e-4, epochs=60)
     recipe: DAPHRecipe
     outputs: Tensor
     codes: Tensor

@@ -12,7 +12,7 @@ from bitseek.codes import signs
 from bitseek.methods._base import Batch, Card
 from bitseek.methods._losses import straight_through
 from bitseek.methods._pairs import PairMethod, PairRecipe, pair_entropy
-from bitseek.methods._recipe import BatchSize, Optimiser, Shares
+from bitseek.methods._recipe import BatchSize, Optimiser, Shares, for_heads
 
 
 class DBDHRecipe(PairRecipe):
@@ -59,6 +59,7 @@ class DBDH(PairMethod):
         idea="the likelihood of pairs of signs, whose gradient passes the clipped logits; balanced bits",
     )
     recipe_class = DBDHRecipe
+    head_recipe = for_heads(codes="clipped")
     recipe: DBDHRecipe
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

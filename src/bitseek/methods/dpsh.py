@@ -11,7 +11,7 @@ from torch import Tensor
 from bitseek.methods._base import Batch, Card
 from bitseek.methods._losses import distance_to_signs
 from bitseek.methods._pairs import PairMethod, PairRecipe, pair_entropy
-from bitseek.methods._recipe import BatchSize, Optimiser, Shares
+from bitseek.methods._recipe import BatchSize, Optimiser, Shares, for_heads
 
 
 class DPSHRecipe(PairRecipe):
@@ -56,6 +56,7 @@ class DPSH(PairMethod):
         idea="the likelihood of pairwise labels under half the inner product of real codes, kept close to ±1",
     )
     recipe_class = DPSHRecipe
+    head_recipe = for_heads(epochs=60, memory=False)
     recipe: DPSHRecipe
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

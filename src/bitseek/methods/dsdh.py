@@ -11,7 +11,7 @@ from bitseek.codes import signs
 from bitseek.methods._base import Batch, Card, Method, Task
 from bitseek.methods._discrete import descend_by_bit
 from bitseek.methods._pairs import MemoryBank, batch_pairs, pair_entropy
-from bitseek.methods._recipe import BatchSize, Optimiser, Recipe
+from bitseek.methods._recipe import BatchSize, Optimiser, Recipe, for_heads
 
 
 class DSDHRecipe(Recipe):
@@ -57,6 +57,7 @@ class DSDH(Method):
         idea="the likelihood of pairs, and logits close to discrete codes that tell a linear classifier the class",
     )
     recipe_class = DSDHRecipe
+    head_recipe = for_heads(epochs=60, memory=False)
     recipe: DSDHRecipe
     codes: Tensor
 
