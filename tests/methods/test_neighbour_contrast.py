@@ -10,6 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 from tests.methods.harness import batch_of, build, gradient, terms_of
 from tests.methods.oracles_classification import BITS, FEATURES, ITEMS, cosine, numeric_gradient, random, tensor
 
+from bitseek.errors import BitseekError, DataError
 from bitseek.labels import Labels
 
 
@@ -97,6 +98,21 @@ def test_strangers_that_are_near_count_less(third):
     weights = [1 - max(0, third[0] / math.hypot(*third)), 1 - max(0, third[1] / math.hypot(*third))]
     expected = sum(math.log(1 + weight) for weight in weights) / 2
     assert terms_of(method, np.ones((3, BITS)), np.zeros((3, 0)), features)["contrast"] == pytest.approx(expected)
+
+
+def test_there_are_strangers_however_few_items_there_are():
+    method, _ = prepared(items=7, neighbours=5)
+    assert method.near.shape == (7, 2)
+    for wrong in ({"batch_size": 3}, {"among": 1}):
+        with pytest.raises(BitseekError, match="greater than or equal to"):
+            build("neighbour-contrast", **wrong)
+
+
+def test_features_that_are_not_finite_are_refused():
+    method, features = build("neighbour-contrast"), random((ITEMS, FEATURES))
+    features[[3, 5], 1] = np.nan
+    with pytest.raises(DataError, match=f"those of 2 of {ITEMS} training items are not, the first is number 3"):
+        method.prepare(tensor(features), torch.zeros(ITEMS, 0), torch.arange(ITEMS))
 
 
 @pytest.mark.parametrize("items", [1, 2, 3])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bitseek.codes import Codes, hamming_distances
-from bitseek.training._neighbours import JOINED, STEPS, neighbours, neighbours_by_walks, neighbours_kept
+from bitseek.training._neighbours import JOINED, STEPS, Walks, neighbours, neighbours_kept
 
 
 def test_what_is_kept_is_the_mean_over_random_orders_of_what_is_as_far():
@@ -43,7 +43,7 @@ def test_walks_end_where_all_paths_of_so_many_steps_say():
             return float(start == end)
         return sum(share(each, end, steps - 1) for each in joined[start]) / len(joined[start])
 
-    for i, own in enumerate(neighbours_by_walks(items[:2], items[2:], 5)):
+    for i, own in enumerate(Walks(items).neighbours(np.arange(2), np.arange(2, 26), 5)):
         ends = [share(i, j, STEPS) for j in range(2, 26)]
         assert sorted(ends, reverse=True)[:5] == pytest.approx([ends[j] for j in own])
 
@@ -52,9 +52,11 @@ def test_walks_stay_in_a_chain_where_cosines_leave_it():
     """Two arcs of a circle side by side: the far end of one's own is nearer by walks than the other arc."""
     angles = np.linspace(0, 3, 200)
     arcs = np.concatenate([np.stack([np.cos(angles), np.sin(angles), np.full(200, height)], 1) for height in (-1, 1)])
-    near = neighbours_by_walks(arcs[:1], arcs[1:], 12) + 1
+    near = Walks(arcs).neighbours(np.arange(1), np.arange(1, 400), 12) + 1
     assert (near < 200).all()
 
 
 def test_walks_among_few_items_that_are_all_the_same():
-    assert neighbours_by_walks(np.ones((1, 2)), np.ones((3, 2)), 2).shape == (1, 2)
+    walks = Walks(np.ones((4, 2)))
+    assert walks.neighbours(np.arange(1), np.arange(1, 4), 2).shape == (1, 2)
+    assert (walks.step.diagonal() == 0).all() and (walks.step.sum(axis=1) == 1).all()

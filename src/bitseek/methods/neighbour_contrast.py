@@ -6,13 +6,15 @@ against the methods without labels of the field is in docs/ledger.md.
 """
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bitseek.codes import signs
+from bitseek.errors import DataError
 from bitseek.labels import Labels
 from bitseek.methods._base import Batch, Card, Method, Task
 from bitseek.methods._losses import straight_through, unit_vectors
@@ -22,7 +24,7 @@ from bitseek.methods.cibhash import one_hidden_layer
 PAIRS_AT_ONCE = 2**25
 """Cosines that `prepare` holds at once."""
 NEVER = -1e9
-"""Logarithm of a weight of 0, small beside every cosine / τ; not −∞, of which a sum over none has no gradient."""
+"""Logarithm of a weight of 0, small beside any cosine / τ of use; not −∞, for a sum over none has no gradient then."""
 
 
 class NeighbourContrastRecipe(Recipe):
@@ -32,9 +34,11 @@ class NeighbourContrastRecipe(Recipe):
     lr: PositiveFloat = 3e-3
     backbone_lr: NonNegativeFloat = 0.0
     augment: Augment = "none"
+    batch_size: Annotated[int, Field(ge=4)] = 256
+    """Items of a step, half of them neighbours of the others; at least 4, so that there are strangers."""
     neighbours: PositiveInt = 5
-    """k, number of neighbours of an item, by the cosine of features."""
-    among: PositiveInt = 50_000
+    """k, number of neighbours of an item, by the cosine of features; at most a third of the others."""
+    among: Annotated[int, Field(ge=2)] = 50_000
     """Number of items, drawn at random, among which the neighbours of every item are looked for; at most all."""
     temperature: PositiveFloat = 0.3
     """τ, of the contrast. A higher one keeps apart what is far apart only: coarser classes."""
@@ -47,14 +51,21 @@ class NeighbourContrastRecipe(Recipe):
 class NeighbourContrast(Method):
     """−log of e^(c_ij / τ) / [e^(c_ij / τ) + Σ_r w_ir e^(c_ir / τ)] for neighbours i, j, c the cosines of their codes.
 
-    No labels are needed: two items are neighbours if one is among the k nearest of the other by the cosine of their
-    features before training, from which the mean μ of the training items is subtracted. The sum goes over the
-    strangers r of i in the batch, the mean over the neighbours of i there, then over all i that have any. Codes are
-    sign(u), whose gradient goes to σ(u).
+    No labels are needed: two items are neighbours if one is among the k nearest of the other, of the items that are
+    drawn, by the cosine of their features before training, from which the mean μ of these is subtracted. The sum goes
+    over the strangers r of i in the batch, the mean over the neighbours of i there, then over all i that have any.
+    Codes are sign(u), whose gradient goes to σ(u).
 
     A stranger that is near is likely of the same class, so it counts less: w_ir = 1 − max(0, cos(f_i − μ, f_r − μ)).
     Where classes are tight, as on features that were trained on them, this leaves out most of what is no stranger at
     all; where they are not it changes little.
+
+    The head sees the features as they are. Where all of them share a large offset, it can begin with one code for all
+    items, which nothing leads away from: subtract the mean from such features first.
+
+    Attributes:
+        near: (N, k) int64, the neighbours of each training item by its number; −1 for none.
+        centre: (D,) float, μ.
     """
 
     card = Card(
@@ -73,7 +84,7 @@ class NeighbourContrast(Method):
 
     def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
         super().__init__(task, recipe)
-        count = min(self.recipe.neighbours, max(1, task.items - 1))
+        count = min(self.recipe.neighbours, max(1, (task.items - 1) // 3))  # the rest are strangers
         self.register_buffer("near", torch.full((task.items, count), -1))  # before `prepare` nothing has a neighbour
         self.register_buffer("centre", torch.zeros(task.features))
 
@@ -88,14 +99,24 @@ class NeighbourContrast(Method):
         return True
 
     def prepare(self, features: Tensor, labels: Tensor, index: Tensor) -> None:
-        """Find the neighbours; of equal cosines any."""
+        """Find the neighbours; of equal cosines any.
+
+        Raises:
+            DataError: a feature is not finite.
+        """
+        if not bool(features.isfinite().all()):
+            bad = index[~features.isfinite().all(dim=1)]
+            raise DataError(
+                f"neighbours are looked for among finite features; those of {len(bad)} of {len(index)} training items "
+                f"are not, the first is number {int(bad[0])}: leave them out"
+            )
         self.centre.copy_(features.mean(dim=0))
         units = unit_vectors(features - self.centre.to(features))
         drawn = np.random.default_rng((self.task.seed, 0xC0)).permutation(len(units))[: self.recipe.among]
         some = torch.from_numpy(np.sort(drawn)).to(units.device)
+        if len(some) < 2:
+            return  # too few could be read, and nothing has a neighbour
         count = min(self.near.shape[1], len(some) - 1)
-        if count < 1:
-            return
         for rows in torch.arange(len(units), device=units.device).split(max(1, PAIRS_AT_ONCE // len(some))):
             cosines = (units[rows] @ units[some].T).masked_fill(rows.unsqueeze(1) == some, -torch.inf)
             self.near[index[rows], :count] = index[some[cosines.topk(count, dim=1).indices]]

@@ -10,7 +10,7 @@ from bitseek.images import Features
 from bitseek.metrics import retrieval
 from bitseek.models import derived_seed
 from bitseek.runs import EncodedFeatures
-from bitseek.training._neighbours import neighbours_by_walks, neighbours_kept
+from bitseek.training._neighbours import Walks, neighbours_kept
 from bitseek.training._train import train
 
 PARTS = 5
@@ -56,7 +56,9 @@ class Bench:
             )
         self.data, self.bits, self.seed, self.device, self.labelled = data, bits, seed, device, labelled
         self.features: Any = computed.features
-        self.near: dict[int, np.ndarray] = {}  # of each fold that was measured without labels
+        if not labelled:
+            self.walks = Walks(self.features)
+            self.near: dict[int, np.ndarray] = {}  # of each fold that was measured
         labels = data.pool.labels[computed.ids]
         self.pool = Pool(Features((computed.features,)), labels, data.pool.classes, name=data.pool.name)
         order = np.random.default_rng(derived_seed(seed, "folds", 0)).permutation(items)
@@ -97,7 +99,7 @@ class Bench:
         if not self.labelled:
             k = max(1, round(DEPTH * len(fold.database)))
             if number not in self.near:
-                self.near[number] = neighbours_by_walks(self.features[fold.query], self.features[fold.database], k)
+                self.near[number] = self.walks.neighbours(fold.query, fold.database, k)
             return neighbours_kept(queries, database, self.near[number])
         relevance = fold.relevance(fold.query, fold.database)
         return float(retrieval(queries, database, relevance, k=fold.k, denominator=fold.denominator).mAP)

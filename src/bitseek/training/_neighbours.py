@@ -15,6 +15,8 @@ K = 10
 """Neighbours of an item that its code should keep."""
 JOINED, STEPS = 5, 8
 """Neighbours of an item to which a walk goes, and steps of a walk."""
+ROWS_AT_ONCE = 1000
+"""Items whose neighbours are looked for at once."""
 
 
 def neighbours_kept(query_codes: Codes, database_codes: Codes, near: Int64[np.ndarray, "q k"]) -> float:
@@ -39,30 +41,47 @@ def neighbours(
     return np.argsort(-_units(queries) @ _units(database).T, axis=1, kind="stable")[:, :k]
 
 
-def neighbours_by_walks(
-    queries: Float[np.ndarray, "q D"], database: Float[np.ndarray, "n D"], k: int
-) -> Int64[np.ndarray, "q k"]:
-    """The k rows of the database where a walk of `STEPS` steps from each query ends most often; of equal ones as above.
+class Walks:
+    """Walks from neighbour to neighbour among some items.
 
-    Two of all these items are joined if one is among the `JOINED` nearest of the other by the cosine of the features,
-    from which their mean is subtracted; a step goes to any item that is joined, each as likely.
+    Two items are joined if one is among the `JOINED` nearest of the other by the cosine of the features, from which
+    their mean is subtracted; of equal cosines any. A step goes to any item that is joined, each as likely.
+
+    Args:
+        features: (n, D) float, n > 1.
     """
-    items = np.concatenate([queries, database])
-    units = _units(items - items.mean(axis=0))
-    cosines = units @ units.T
-    np.fill_diagonal(cosines, -np.inf)
-    count = min(JOINED, len(items) - 1)
-    near = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
-    rows = np.repeat(np.arange(len(items)), count)
-    joined = sparse.csr_array((np.ones(near.size), (rows, near.ravel())), shape=cosines.shape)
-    joined = joined.maximum(joined.T)
-    step = sparse.diags_array(1 / joined.sum(axis=1)) @ joined
-    ends = step[: len(queries)].toarray()
-    for _ in range(STEPS - 1):
-        ends = ends @ step
-    found = ends[:, len(queries) :]
-    order = np.lexsort((-cosines[: len(queries), len(queries) :], -found), axis=1)
-    return np.asarray(order[:, :k])
+
+    def __init__(self, features: Float[np.ndarray, "n D"]) -> None:
+        units = _units(features - features.mean(axis=0))
+        self.cosines = units @ units.T
+        np.fill_diagonal(self.cosines, -np.inf)
+        count = min(JOINED, len(units) - 1)
+        near = np.concatenate([
+            np.argpartition(-rows, count - 1, axis=1)[:, :count]
+            for rows in np.array_split(self.cosines, -(-len(units) // ROWS_AT_ONCE))
+        ])  # fmt: skip
+        rows = np.repeat(np.arange(len(units)), count)
+        joined = sparse.csr_array((np.ones(near.size), (rows, near.ravel())), shape=self.cosines.shape)
+        joined = joined.maximum(joined.T)
+        self.step = sparse.diags_array(1 / joined.sum(axis=1)) @ joined
+
+    def neighbours(
+        self, queries: Int64[np.ndarray, " q"], database: Int64[np.ndarray, " n"], k: int
+    ) -> Int64[np.ndarray, "q k"]:
+        """The k places of the database where a walk of `STEPS` steps from each query ends most often.
+
+        Of items where it ends as often those of larger cosine come first, then those of lower place.
+
+        Args:
+            queries: which of the items begin a walk.
+            database: at which of them it may end.
+            k: how many.
+        """
+        ends = self.step[queries].toarray()
+        for _ in range(STEPS - 1):
+            ends = ends @ self.step
+        order = np.lexsort((-self.cosines[np.ix_(queries, database)], -ends[:, database]), axis=1)
+        return np.asarray(order[:, :k])
 
 
 def _units(rows: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n D"]:
