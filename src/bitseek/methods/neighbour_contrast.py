@@ -104,8 +104,7 @@ class NeighbourContrast(Method):
         Raises:
             DataError: a feature is not finite.
         """
-        if not bool(features.isfinite().all()):
-            bad = index[~features.isfinite().all(dim=1)]
+        if len(bad := index[~features.isfinite().all(dim=1)]):
             raise DataError(
                 f"neighbours are looked for among finite features; those of {len(bad)} of {len(index)} training items "
                 f"are not, the first is number {int(bad[0])}: leave them out"

@@ -89,8 +89,7 @@ def auto(
     the measure is the protocol's mAP@k; otherwise it is the share of the nearest quarter in feature space, by walks
     from neighbour to neighbour, that the codes keep (see `Bench`). The winner is trained on all training items, by the
     recipe that won: with labels and images the whole network (see `of_network`); on features, with `frozen`, or without
-    labels its head alone.
-    Queries are never looked at, nor is any item of the database that is no training item.
+    labels its head alone. Queries are never looked at, nor is any item of the database that is no training item.
 
     With `trials` as the only budget the same seed gives the same hasher, stopped or not. With `minutes` it depends on
     how long trials take here; a search that goes on keeps the times of the trials that it has.
