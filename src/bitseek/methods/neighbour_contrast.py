@@ -13,18 +13,16 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from bitseek.codes import signs
 from bitseek.errors import DataError
 from bitseek.labels import Labels
 from bitseek.methods._base import Batch, Card, Method, Task
-from bitseek.methods._losses import straight_through, unit_vectors
+from bitseek.methods._contrast import against_strangers, half_batches
+from bitseek.methods._losses import unit_vectors
 from bitseek.methods._recipe import Augment, DropoutShare, Recipe, for_heads
 from bitseek.methods.cibhash import one_hidden_layer
 
 PAIRS_AT_ONCE = 2**25
 """Cosines that `prepare` holds at once."""
-NEVER = -1e9
-"""Logarithm of a weight of 0, small beside any cosine / τ of use; not −∞, for a sum over none has no gradient then."""
 
 
 class NeighbourContrastRecipe(Recipe):
@@ -123,10 +121,7 @@ class NeighbourContrast(Method):
     def sample(self, labels: Labels, generator: np.random.Generator) -> Iterator[np.ndarray]:
         """Every item once, half a batch at a time, and one neighbour of each; without the last partial batch."""
         near = self.near.cpu().numpy()
-        order = generator.permutation(len(labels))
-        size = min(max(1, self.recipe.batch_size // 2), len(order))
-        for start in range(0, len(order) - size + 1, size):
-            items = order[start : start + size]
+        for items in half_batches(len(labels), self.recipe.batch_size, generator):
             drawn = generator.integers(0, np.maximum(1, (near[items] >= 0).sum(axis=1)))
             partners = near[items, drawn]
             yield np.concatenate([items, np.where(partners < 0, items, partners)])
@@ -138,9 +133,4 @@ class NeighbourContrast(Method):
         neighbours = (near | near.T) & ~same
         units = unit_vectors(batch.features.detach() - self.centre.to(batch.features))
         weights = (1 - (units @ units.T).clamp(0, 1)).masked_fill(neighbours | same, 0)
-        codes = unit_vectors(straight_through(batch.logits.sigmoid(), signs(batch.logits)))
-        cosines = codes @ codes.T / self.recipe.temperature
-        strangers = torch.logsumexp(cosines + weights.log().clamp(min=NEVER), dim=1, keepdim=True)
-        losses = nn.functional.softplus(strangers - cosines) * neighbours
-        counts = neighbours.sum(dim=1)
-        return {"contrast": (losses.sum(dim=1) / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)}
+        return {"contrast": against_strangers(batch.logits, neighbours, weights, self.recipe.temperature)}

@@ -34,8 +34,8 @@ COMMON = {*HEAD_RECIPE, "backbone_lr"}
 BATCH = 128
 """Most images of a step where the whole network is trained."""
 FIRST = (
-    *("shc", "asymmetric-dsh", "dhd", "jmlh", "mihash", "cnnh", "ssdh", "csq", "hashnet", "dpn", "sdhc", "relahash"),
-    *("dshsd", "dhn", "greedyhash", "isdh", "mds", "idhn", "bihalf", "orthohash"),
+    *("class-contrast", "shc", "asymmetric-dsh", "dhd", "jmlh", "mihash", "cnnh", "ssdh", "csq", "hashnet", "dpn"),
+    *("sdhc", "relahash", "dshsd", "dhn", "greedyhash", "isdh", "mds", "idhn", "bihalf", "orthohash"),
     *("neighbour-contrast", "bihalf-unsupervised", "itq", "cibhash", "greedyhash-unsupervised"),
 )
 """What a search tries first, since a small budget may not last for all methods: the best of the frozen ledger by the

@@ -1,0 +1,108 @@
+"""Is it the loss or the head? Methods with the head of class contrast, and class contrast with a linear layer.
+
+    python benchmarks/same_head.py cifar160.npz cifar100.npz [--methods shc mihash …] [--bits 64]
+
+Each method of `METHODS` is trained on four fifths of the training items of the frozen ledger with the recipe that its
+heads have by default, once with its own head and, with each of `RATES`, with that of class contrast: batch norm,
+dropout, a hidden layer. The last fifth searches itself. No query is looked at. One seed, one thread; a trial that was
+run is kept in a cache.
+
+Writes benchmarks/results/same_head.json, and prints the table of docs/ledger.md.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import nn
+
+from bitseek.data import Protocol
+from bitseek.evaluation import evaluate
+from bitseek.methods import METHODS, Task
+from bitseek.methods.class_contrast import ClassContrast, ClassContrastRecipe
+from bitseek.models import LinearHead
+from bitseek.training import train
+from frozen_ledger import VALIDATION, load, validation_protocol
+from record import RESULTS, record
+from trials import read_lines
+
+OURS = "class-contrast"
+TRIED = (OURS, "asymmetric-dsh", "shc", "dhn", "hashnet", "jmlh", "mihash", "ce", "orthohash")
+RATES = (1e-3, 3e-3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("features", type=Path, nargs="+", help="files that `bitseek features` wrote")
+    parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=TRIED)
+    parser.add_argument("--bits", type=int, default=64)
+    parser.add_argument("--cache", type=Path, default=RESULTS / "same_head.jsonl", help="trials already run")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = {row["key"]: row for row in read_lines(given.cache)}
+    found = []
+    for data in [validation_protocol(load(file), VALIDATION) for file in given.features]:
+        for method in given.methods:
+            for head, rate in [
+                ("own", None),
+                *((("linear", rate) if method == OURS else ("ours", rate)) for rate in RATES),
+            ]:
+                what = {"split": data.checksum[:16], "method": method, "bits": given.bits, "head": head, "lr": rate}
+                key = json.dumps(what, sort_keys=True)
+                if key not in rows:
+                    rows[key] = {"key": key, "data": data.name, **what, **trial(method, data, given.bits, head, rate)}
+                    with given.cache.open("a") as file:
+                        file.write(json.dumps(rows[key]) + "\n")
+                    print(time.strftime("%H:%M:%S"), data.name, method, head, rate, rows[key]["mAP"], flush=True)
+                found.append(rows[key])
+    record("same_head", {"bits": given.bits, "rows": found})
+    print("\n".join(table(found)))
+
+
+def trial(method: str, data: Protocol, bits: int, head: str, rate: float | None) -> dict[str, Any]:
+    """One training and its mAP."""
+    started = time.process_time()
+    with instead(method, head):
+        hasher = train(method, data, bits=bits, device="cpu", weights=None, **({} if rate is None else {"lr": rate}))
+        mAP = evaluate(hasher, data, batch_size=4096).mAP
+    return {"mAP": round(mAP, 4), "seconds": round(time.process_time() - started, 1)}
+
+
+@contextmanager
+def instead(method: str, head: str) -> Iterator[None]:
+    """Within, a method is built with another head: `linear`, `ours`, or its `own`."""
+
+    def build(task: Task, recipe: Any) -> nn.Module:
+        if head == "linear":
+            return LinearHead(task.features, task.bits)
+        return ClassContrast.build_head(task, ClassContrastRecipe())
+
+    if head == "own":
+        yield
+    else:
+        with patch.object(METHODS[method], "build_head", staticmethod(build)):
+            yield
+
+
+def table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """A row for each method, for each data set its own head beside the better rate of the other head."""
+    names = list(dict.fromkeys(row["data"] for row in rows))
+    yield "| method | " + " | ".join(f"{name}: own head, other head" for name in names) + " |"
+    yield "|---|" + "---:|" * len(names)
+    for method in dict.fromkeys(row["method"] for row in rows):
+        cells = []
+        for name in names:
+            of = [row for row in rows if (row["method"], row["data"]) == (method, name)]
+            own = [row["mAP"] for row in of if row["head"] == "own"]
+            cells.append(f"{own[0]:.3f}, {max(row['mAP'] for row in of if row['head'] != 'own'):.3f}")
+        yield f"| `{method}` | " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Class contrast: items of one class get the same code, and those of other classes another one.
+
+Ours. The contrast of an item with each other item of its class is that of Khosla et al., "Supervised Contrastive
+Learning", NeurIPS 2020, Eq. 2, but that the others of the class are not among what it is compared with; on codes, as in
+CIBHash. What it reaches against the methods of the field, and what of that its head does, is in docs/ledger.md.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from bitseek.labels import Labels
+from bitseek.methods._base import Batch, Card, Method, Task
+from bitseek.methods._contrast import against_strangers, half_batches
+from bitseek.methods._recipe import DropoutShare, Recipe, for_heads
+from bitseek.methods._samplers import Classmates
+from bitseek.methods.cibhash import one_hidden_layer
+
+
+class ClassContrastRecipe(Recipe):
+    """Chosen on held-out items of CIFAR-10 and CIFAR-100, on features (docs/auto.md)."""
+
+    batch_size: Annotated[int, Field(ge=4)] = 256
+    """Items of a step, half of them classmates of the others; at least 4, so that there can be strangers."""
+    temperature: PositiveFloat = 0.2
+    """τ, of the contrast."""
+    hidden: PositiveInt = 512
+    """Width of the hidden layer of the head."""
+    dropout: DropoutShare = 0.5
+    """Share of the features dropped in training."""
+
+
+class ClassContrast(Method):
+    """−log of e^(c_ij / τ) / [e^(c_ij / τ) + Σ_r e^(c_ir / τ)] for items i, j of a class, c the cosines of their codes.
+
+    The sum goes over the strangers r of i in the batch, that share no class with it, the mean over the items there
+    that do, then over all i that have any. Codes are sign(u), whose gradient goes to σ(u).
+
+    The head standardises each feature over the items first. Where features share a large offset, it could begin with
+    one code for all items otherwise, which nothing leads away from.
+    """
+
+    card = Card(
+        title="Contrast of classes",
+        authors="bitseek",
+        year=2026,
+        labels="multi",
+        head="batch norm, dropout, linear, ReLU, linear",
+        idea="the same code for items of a class, another one for strangers",
+    )
+    recipe_class = ClassContrastRecipe
+    head_recipe = for_heads(lr=3e-3)
+    recipe: ClassContrastRecipe
+
+    @classmethod
+    def build_head(cls, task: Task, recipe: ClassContrastRecipe) -> nn.Sequential:
+        """One hidden layer, of standardised features."""
+        layers = one_hidden_layer(task, recipe.hidden, recipe.dropout)
+        return nn.Sequential(nn.BatchNorm1d(task.features, affine=False), *layers)
+
+    def sample(self, labels: Labels, generator: np.random.Generator) -> Iterator[np.ndarray]:
+        """Every item once, half a batch at a time, and a classmate of each; without the last partial batch."""
+        drawn = Classmates(labels)
+        for items in half_batches(len(labels), self.recipe.batch_size, generator):
+            yield np.concatenate([items, drawn.of(items, generator)])
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The contrast of every item's classmates in the batch with its strangers there."""
+        shared = batch.labels @ batch.labels.T > 0
+        same = batch.index.unsqueeze(1) == batch.index
+        strangers = (~shared & ~same).to(batch.logits.dtype)
+        return {"contrast": against_strangers(batch.logits, shared & ~same, strangers, self.recipe.temperature)}
