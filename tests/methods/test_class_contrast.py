@@ -9,8 +9,12 @@ import torch
 from tests.methods.harness import batch_of, build, gradient, terms_of
 from tests.methods.oracles_classification import BITS, CLASSES, FEATURES, ITEMS, cosine, numeric_gradient, random
 
+from bitseek.data import Pool, Protocol
 from bitseek.errors import BitseekError, DataError
+from bitseek.evaluation import evaluate
+from bitseek.images import Features
 from bitseek.labels import Labels
+from bitseek.training import train
 
 MANY = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 1]])
 """Items of several classes; one has none, and no other is like it."""
@@ -62,9 +66,34 @@ def test_codes_do_not_begin_as_one_where_features_share_an_offset(offset):
     assert ((ones > 0.1) & (ones < 0.9)).any()
 
 
+def test_after_training_features_are_standardised_by_the_last_epoch():
+    """A moving average would still be far from an offset after few steps."""
+    method = build("class-contrast")
+    for epoch, shift in enumerate([0.0, 1e3]):
+        method.start_epoch(epoch)
+        batches = torch.from_numpy(random((3, 8, FEATURES)) + shift)
+        for batch in batches:
+            method.head(batch)
+    norm = method.head[0].eval()
+    assert norm.running_mean.numpy() == pytest.approx(batches.mean(dim=(0, 1)).numpy())
+    assert norm(batches.flatten(0, 1)).std(dim=0).numpy() == pytest.approx(np.ones(FEATURES), abs=0.2)
+
+
+def test_few_steps_are_enough_where_features_share_an_offset():
+    generator, labels = np.random.default_rng(0), np.tile(np.arange(4), 30)
+    features = 3 * generator.normal(size=(4, 32))[labels] + generator.normal(size=(120, 32)) + 1e3
+    pool, items = Pool(Features((features.astype(np.float32),)), labels, tuple("abcd")), np.arange(120)
+    data = Protocol("offset", pool, items[:60], items[60:], items[60:])
+    hasher = train("class-contrast", data, bits=16, weights=None, device="cpu")
+    assert evaluate(hasher, data).mAP > 0.95
+
+
 def test_few_items():
-    method = build("class-contrast", items=1)
-    assert [len(batch) for batch in method.sample(Labels.of([0], CLASSES), np.random.default_rng(0))] == [2]
+    method = build("class-contrast", items=2)
+    batches = list(method.sample(Labels.of([0, 0], CLASSES), np.random.default_rng(0)))
+    assert [sorted(batch.tolist()) for batch in batches] == [[0, 0, 1, 1]]
+    with pytest.raises(DataError, match="no two of the training items do"):
+        next(method.sample(Labels.of([0, 1], CLASSES), np.random.default_rng(0)))
     with pytest.raises(BitseekError, match="greater than or equal to 4"):
         build("class-contrast", batch_size=3)
     with pytest.raises(DataError, match="none of the training items has one"):

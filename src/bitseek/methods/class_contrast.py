@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from bitseek.errors import DataError
 from bitseek.labels import Labels
 from bitseek.methods._base import Batch, Card, Method, Task
 from bitseek.methods._contrast import against_strangers, half_batches
@@ -21,7 +22,7 @@ from bitseek.methods.cibhash import one_hidden_layer
 
 
 class ClassContrastRecipe(Recipe):
-    """Chosen on held-out items of CIFAR-10 and CIFAR-100, on features (docs/auto.md)."""
+    """Chosen for heads, on held-out items of CIFAR-10 and CIFAR-100 (docs/auto.md); the rest is what all have."""
 
     batch_size: Annotated[int, Field(ge=4)] = 256
     """Items of a step, half of them classmates of the others; at least 4, so that there can be strangers."""
@@ -36,11 +37,13 @@ class ClassContrastRecipe(Recipe):
 class ClassContrast(Method):
     """−log of e^(c_ij / τ) / [e^(c_ij / τ) + Σ_r e^(c_ir / τ)] for items i, j of a class, c the cosines of their codes.
 
-    The sum goes over the strangers r of i in the batch, that share no class with it, the mean over the items there
-    that do, then over all i that have any. Codes are sign(u), whose gradient goes to σ(u).
+    The sum goes over the strangers r of i in the batch, that share no class with it, the mean over the rows there that
+    do, then over all rows i that have any. An item without labels is a stranger of all. Codes are sign(u), whose
+    gradient goes to σ(u).
 
-    The head standardises each feature over the items first. Where features share a large offset, it could begin with
-    one code for all items otherwise, which nothing leads away from.
+    The head standardises each feature over the batch first, after training by the mean and variance of the last epoch.
+    Where features share a large offset, it could begin with one code for all items otherwise, which nothing leads away
+    from.
     """
 
     card = Card(
@@ -54,16 +57,32 @@ class ClassContrast(Method):
     recipe_class = ClassContrastRecipe
     head_recipe = for_heads(lr=3e-3)
     recipe: ClassContrastRecipe
+    head: nn.Sequential
 
     @classmethod
     def build_head(cls, task: Task, recipe: ClassContrastRecipe) -> nn.Sequential:
         """One hidden layer, of standardised features."""
         layers = one_hidden_layer(task, recipe.hidden, recipe.dropout)
-        return nn.Sequential(nn.BatchNorm1d(task.features, affine=False), *layers)
+        # momentum=None: the plain mean of all batches, for a moving one still shows where it started after few steps
+        return nn.Sequential(nn.BatchNorm1d(task.features, affine=False, momentum=None), *layers)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Forget the features of the last epoch: those of a whole network have changed since."""
+        norm = self.head[0]
+        assert isinstance(norm, nn.BatchNorm1d)
+        norm.reset_running_stats()
 
     def sample(self, labels: Labels, generator: np.random.Generator) -> Iterator[np.ndarray]:
-        """Every item once, half a batch at a time, and a classmate of each; without the last partial batch."""
+        """Every item once, half a batch at a time, and a classmate of each; without the last partial batch.
+
+        So an epoch has twice the steps that it has for a method without pairs.
+
+        Raises:
+            DataError: no two items share a class.
+        """
         drawn = Classmates(labels)
+        if not len(drawn.with_any):
+            raise DataError("class contrast needs two items that share a class, and no two of the training items do")
         for items in half_batches(len(labels), self.recipe.batch_size, generator):
             yield np.concatenate([items, drawn.of(items, generator)])
 
