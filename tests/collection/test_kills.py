@@ -129,5 +129,5 @@ def test_nothing_is_lost_at_moments_of_chance_and_on_a_full_disk():
     killing, full = json.loads(done.stdout)
     assert killing["kills"] == 5, killing
     for name in ("lost", "wrong_codes", "still_there", "errors", "reader_errors"):
-        assert killing[name] == 0, (killing, done.stderr)
+        assert killing[name] == 0, f"{name}: {done.stdout} {done.stderr}"  # pytest would shorten a dict
     assert full["sentences"] > 0 and (full["lost"], full["wrong"], full["other_errors"]) == (0, 0, 0), full
