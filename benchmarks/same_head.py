@@ -49,10 +49,8 @@ def main() -> None:
     found = []
     for data in [validation_protocol(load(file), VALIDATION) for file in given.features]:
         for method in given.methods:
-            for head, rate in [
-                ("own", None),
-                *((("linear", rate) if method == OURS else ("ours", rate)) for rate in RATES),
-            ]:
+            other = "linear" if method == OURS else "ours"
+            for head, rate in [("own", None), *((other, rate) for rate in RATES)]:
                 what = {"split": data.checksum[:16], "method": method, "bits": given.bits, "head": head, "lr": rate}
                 key = json.dumps(what, sort_keys=True)
                 if key not in rows:
