@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.codebooks.oracles import smallest_distance
 from tests.methods.harness import batch_of, build, check_gradient, check_loss, gradient, terms_of
 from tests.methods.oracles import mean
 from tests.methods.oracles_classification import (
@@ -224,7 +225,6 @@ def test_the_head_is_one_and_what_it_would_be_without_lengths():
     for key, value in plain.head.state_dict().items():
         assert torch.equal(nested.head.state_dict()[key], value)
     assert torch.equal(nested.codewords()[:, :4], nested.parts[1].codewords())
-    assert torch.equal(nested.codewords()[:, 4:], plain.codewords()[:, 4:])
     heads = [key for key in nested.state_dict() if "head" in key]
     assert heads and all(key.startswith("head.") for key in heads)
     assert all(part.head is nested.head for part in nested.parts)
@@ -256,16 +256,38 @@ def test_bits_of_the_oracles_are_no_special_case():
     check_gradient(build("orthohash", lengths=(3,), strangers=0.3, zeta=0.1), random((6, BITS)), labels)
 
 
+def words_of(part):
+    return part.codewords().numpy().astype(int)
+
+
 @pytest.mark.parametrize("name", [name for name, cls in METHODS.items() if cls.takes_codebook])
-def test_codewords_of_every_length_agree_in_the_bits_that_they_share(name):
-    method = build(name, classes=40, bits=24, lengths=(8, 16), codebook="spread")
-    alone = build(name, classes=40, bits=8, codebook="spread")
-    books = [part.codewords() for part in method.parts]
-    assert torch.equal(books[0], alone.codewords())
-    assert [book.shape[1] for book in books] == [8, 16, 24]
+@pytest.mark.parametrize("lengths", [(8, 16), (6, 16)])
+def test_codewords_of_every_length_agree_in_the_bits_that_they_share(name, lengths):
+    method = build(name, classes=40, bits=24, lengths=lengths, codebook="spread")
+    books = [words_of(part) for part in method.parts]
+    assert [book.shape[1] for book in books] == [*lengths, 24]
     for shorter, book in itertools.pairwise(books):
-        assert torch.equal(book[:, : shorter.shape[1]], shorter)
-    assert len(books[2][:, 16:].unique(dim=0)) > 20  # the bits after them are still those of its own codebook
+        assert np.array_equal(book[:, : shorter.shape[1]], shorter)
+        assert len(np.unique(shorter, axis=0)) == 40
+
+
+def test_the_longest_keeps_its_distances_and_the_shorter_ones_gain():
+    """100 Hadamard codewords of 64 bits are 32 apart, and were 9 apart when they began with those of 16 and 32 bits."""
+    parts = build("csq", classes=100, bits=64, lengths=(16, 32)).parts
+    alone = [build("csq", classes=100, bits=bits) for bits in (16, 32, 64)]
+    nested, own = ([smallest_distance(words_of(part) > 0) for part in each] for each in (parts, alone))
+    assert nested[2] == own[2] == 32
+    assert nested[0] >= own[0] and nested[1] >= own[1]
+    columns = [sorted(map(tuple, words_of(part).T)) for part in (parts[2], alone[2])]
+    assert columns[0] == columns[1]
+
+
+def test_where_first_bits_repeat_the_shorter_length_keeps_its_own():
+    """All 16 words of 4 bits are taken: the first 4 of 8 bits would have to be as good by luck."""
+    parts = build("csq", classes=16, bits=9, lengths=(4,), codebook="bernoulli").parts
+    alone = build("csq", classes=16, bits=4, codebook="bernoulli")
+    assert np.array_equal(words_of(parts[0]), words_of(alone))
+    assert np.array_equal(words_of(parts[1])[:, :4], words_of(alone))
 
 
 @pytest.mark.parametrize("name", [name for name, cls in METHODS.items() if cls.takes_codebook])

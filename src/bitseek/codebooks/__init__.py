@@ -12,12 +12,13 @@ from types import MappingProxyType
 
 from bitseek.codebooks._codebook import Codebook
 from bitseek.codebooks._mds import mds
+from bitseek.codebooks._order import order_of_bits
 from bitseek.codebooks._published import bernoulli, hadamard, max_distance
 from bitseek.codebooks._semantic import semantic_codebook
 from bitseek.codebooks._spread import spread
 from bitseek.errors import BitseekError
 
-__all__ = ["CODEBOOKS", "Codebook", "make_codebook", "semantic_codebook"]
+__all__ = ["CODEBOOKS", "Codebook", "make_codebook", "order_of_bits", "semantic_codebook"]
 
 CODEBOOKS: MappingProxyType[str, Callable[[int, int, int], Codebook]] = MappingProxyType(
     {"bernoulli": bernoulli, "max-distance": max_distance, "hadamard": hadamard, "mds": mds, "spread": spread}

@@ -5,7 +5,7 @@ parameters, its state per training item, and its recipe. Code outside of this pa
 only, never by name.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -159,10 +159,10 @@ class Method(nn.Module):
             index: (n,) int64, number of each item in the training set; items that cannot be read are missing.
         """
 
-    def follow(self, shorter: "Method") -> None:
-        """Agree with the next shorter length of nested codes on the bits that both share.
+    def lead(self, shorter: Sequence["Method"]) -> None:
+        """Agree with the shorter lengths of nested codes, ascending, on the bits that they share.
 
-        Called once, as they are made; `prepare` is called of the shorter one first.
+        Called once, of the longest, as they are made; `prepare` is called of the shorter ones first.
         """
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

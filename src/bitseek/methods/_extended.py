@@ -6,7 +6,6 @@ Loss", ACM Multimedia 2022, the strangers; nested codes are described in `_neste
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -48,9 +47,9 @@ def make_method(cls: type[Method], task: Task, recipe: Recipe | None = None) -> 
 class Extended(Method):
     """Σ_l w_l (L_l + β hinge of strangers + λ (1 − cos(v, v')) + λ D_l) over the lengths l of nested codes.
 
-    Every length has a method of its own, with its classifier or memory bank and with codewords that begin with those
-    of the next shorter one; all read the first bits of one head. L_l sees the first view alone; v' is the code of the
-    second.
+    Every length has a method of its own, with its classifier or memory bank, and with codewords that are the first bits
+    of those of the next longer one; all read the first bits of one head. L_l sees the first view alone; v' is the code
+    of the second.
 
     Attributes:
         parts: a method for each length, ascending.
@@ -67,8 +66,8 @@ class Extended(Method):
             del part.head
             object.__setattr__(part, "head", self.head)  # not registered there: its weights are those of this module
         self.parts = nn.ModuleList(made[bits] for bits in self.lengths)
-        for shorter, part in pairwise(self.methods):
-            part.follow(shorter)
+        if shorter := self.methods[:-1]:
+            self.methods[-1].lead(shorter)
         self.views = 2 if recipe.second_view else base.views
         self.zetas = [
             reachable_cosine(task.classes, bits, recipe.zeta) if recipe.strangers else 0.0 for bits in self.lengths
@@ -101,7 +100,7 @@ class Extended(Method):
         return any(part.prepares for part in self.methods)
 
     def prepare(self, features: Tensor, labels: Tensor, index: Tensor) -> None:
-        """Prepare every part, the shortest first, since the longer ones follow it."""
+        """Prepare every part, the shortest first, since the longer ones may look at it."""
         for part in self.methods:
             part.prepare(features, labels, index)
 

@@ -1,11 +1,14 @@
 """Bases of the methods that learn from classes: against fixed codewords, or with a classifier."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from bitseek.codebooks import make_codebook
+from bitseek.codebooks import make_codebook, order_of_bits
+from bitseek.codes import Codes
 from bitseek.errors import BitseekError
 from bitseek.methods._base import Batch, Method, Task
 from bitseek.methods._losses import softmax_cross_entropy, unit_vectors
@@ -49,10 +52,22 @@ class CodebookMethod(Method):
         """(C, K) ±1."""
         return self.book
 
-    def follow(self, shorter: Method) -> None:
-        """Begin with its codewords: else a bit that both share would be drawn to two sides."""
-        self.shorter = (cast(CodebookMethod, shorter),)
-        self.book[:, : shorter.task.bits] = self.shorter[0].book
+    def lead(self, shorter: Sequence[Method]) -> None:
+        """Let the shorter lengths have the first bits of its codewords: else a bit would be drawn to two sides.
+
+        The bits are put first in an order in which these are far apart. Where two of them were equal, as of many
+        classes in few bits, its codewords take over those of the shorter lengths instead.
+        """
+        lengths = [cast(CodebookMethod, each) for each in shorter]
+        own = Codes.from_bits((self.book > 0).numpy())
+        words = self.book[:, torch.from_numpy(order_of_bits(own, [part.task.bits for part in lengths]))]
+        if len(words[:, : lengths[0].task.bits].unique(dim=0)) == len(words):
+            self.book.copy_(words)
+            for part in lengths:
+                part.book.copy_(words[:, : part.task.bits])
+        for part, longer in pairwise([*lengths, self]):
+            longer.shorter = (part,)
+            longer.book[:, : part.task.bits] = part.book
 
     @property
     def prepares(self) -> bool:
