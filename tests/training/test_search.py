@@ -85,6 +85,13 @@ def test_no_more_is_tried_than_may_be(seed, trials):
     else:
         assert (winner.method, str(winner.recipe)) in per_fold[0]
     assert winner.recipe != {"epochs": 10}
+    rows = {}
+    for t in tried:
+        if t.recipe != {"epochs": 10}:
+            rows.setdefault((t.method, str(t.recipe)), []).append(t.score)
+    most = max(map(len, rows.values()), default=0)
+    means = {setting: np.mean(row) for setting, row in rows.items() if len(row) == most}
+    assert not means or (winner.method, str(winner.recipe)) == max(means, key=means.__getitem__)
     for stage, share in list(STAGES.items())[:2]:
         before = [t.stage for t in tried].count(stage)
         assert before <= max(1, np.ceil(share * trials))

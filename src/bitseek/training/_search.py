@@ -85,9 +85,10 @@ class Search:
        variants of what is the best now.
     4. `again`: of all these settings the best `SURVIVORS` on the second fold, of those some on the third, and so on.
 
-    The setting with the highest mean over all folds wins. What decides is nothing but the scores, the order of the
-    methods, and the seconds that the journal has: so a search that goes on from its journal ends as if it had not
-    been stopped.
+    Of the settings that were measured on the most folds the one with the highest mean wins: where the budget ends
+    within a fold, those that were the best until then have been measured on it. What decides is nothing but the scores,
+    the order of the methods, and the seconds that the journal has: so a search that goes on from its journal ends as if
+    it had not been stopped.
 
     Args:
         measure: trains a head and measures it.
@@ -124,12 +125,11 @@ class Search:
             tried = [variants(*setting) for setting in self.leaders(count)]
             in_turn = [each for row in zip_longest(*tried) for each in row if each is not None]
             self.stage("recipes", in_turn, 0)
-        whole = 1
         for fold, survivors in enumerate(SURVIVORS, start=1):
             if not self.stage("again", self.best(fold)[:survivors], fold):
                 break
-            whole = fold + 1
-        return (self.best(whole) or self.best(1) or contenders)[0]
+        on_most_folds = filter(None, (self.best(folds) for folds in range(FOLDS, 0, -1)))
+        return next(on_most_folds, contenders)[0]
 
     def stage(self, name: str, settings: Iterable[Setting], fold: int) -> bool:
         """Measure settings on a fold until the stage ends; whether all of them were measured.
