@@ -1,11 +1,11 @@
-"""Is it the loss or the head? Methods with the head of class contrast, and class contrast with a linear layer.
+"""Is it the loss or the head? Methods with the hidden layer of class contrast, and class contrast without it.
 
     python benchmarks/same_head.py cifar160.npz cifar100.npz [--methods shc mihash …] [--bits 64]
 
 Each method of `METHODS` is trained on four fifths of the training items of the frozen ledger with the recipe that its
-heads have by default, once with its own head and, with each of `RATES`, with that of class contrast: batch norm,
-dropout, a hidden layer. The last fifth searches itself. No query is looked at. One seed, one thread; a trial that was
-run is kept in a cache.
+heads have by default, once with its own head and, with each of `RATES`, with `FRONT` in front of it, which class
+contrast has by default and is trained without. The last fifth searches itself. No query is looked at. One seed, one
+thread; a trial that was run is kept in a cache.
 
 Writes benchmarks/results/same_head.json, and prints the table of docs/ledger.md.
 """
@@ -14,25 +14,22 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
-from torch import nn
 
 from bitseek.data import Protocol
 from bitseek.evaluation import evaluate
-from bitseek.methods import METHODS, Task
-from bitseek.methods.class_contrast import ClassContrast, ClassContrastRecipe
-from bitseek.models import LinearHead
+from bitseek.methods import METHODS
 from bitseek.training import train
+from bitseek.training._search import FRONT
 from frozen_ledger import VALIDATION, load, validation_protocol
 from record import RESULTS, record
 from trials import read_lines
 
 OURS = "class-contrast"
+NONE = {"standardise": False, "hidden": 0}
 TRIED = (OURS, "asymmetric-dsh", "shc", "dhn", "hashnet", "jmlh", "mihash", "ce", "orthohash")
 RATES = (1e-3, 3e-3)
 
@@ -49,43 +46,26 @@ def main() -> None:
     found = []
     for data in [validation_protocol(load(file), VALIDATION) for file in given.features]:
         for method in given.methods:
-            other = "linear" if method == OURS else "ours"
-            for head, rate in [("own", None), *((other, rate) for rate in RATES)]:
-                what = {"split": data.checksum[:16], "method": method, "bits": given.bits, "head": head, "lr": rate}
+            other = NONE if method == OURS else FRONT
+            for change in [{}, *({**other, "lr": rate} for rate in RATES)]:
+                what = {"split": data.checksum[:16], "method": method, "bits": given.bits, "change": change}
                 key = json.dumps(what, sort_keys=True)
                 if key not in rows:
-                    rows[key] = {"key": key, "data": data.name, **what, **trial(method, data, given.bits, head, rate)}
+                    rows[key] = {"key": key, "data": data.name, **what, **trial(method, data, given.bits, change)}
                     with given.cache.open("a") as file:
                         file.write(json.dumps(rows[key]) + "\n")
-                    print(time.strftime("%H:%M:%S"), data.name, method, head, rate, rows[key]["mAP"], flush=True)
+                    print(time.strftime("%H:%M:%S"), data.name, method, change, rows[key]["mAP"], flush=True)
                 found.append(rows[key])
     record("same_head", {"bits": given.bits, "rows": found})
     print("\n".join(table(found)))
 
 
-def trial(method: str, data: Protocol, bits: int, head: str, rate: float | None) -> dict[str, Any]:
+def trial(method: str, data: Protocol, bits: int, change: dict[str, Any]) -> dict[str, Any]:
     """One training and its mAP."""
     started = time.process_time()
-    with instead(method, head):
-        hasher = train(method, data, bits=bits, device="cpu", weights=None, **({} if rate is None else {"lr": rate}))
-        mAP = evaluate(hasher, data, batch_size=4096).mAP
+    hasher = train(method, data, bits=bits, device="cpu", weights=None, **change)
+    mAP = evaluate(hasher, data, batch_size=4096).mAP
     return {"mAP": round(mAP, 4), "seconds": round(time.process_time() - started, 1)}
-
-
-@contextmanager
-def instead(method: str, head: str) -> Iterator[None]:
-    """Within, a method is built with another head: `linear`, `ours`, or its `own`."""
-
-    def build(task: Task, recipe: Any) -> nn.Module:
-        if head == "linear":
-            return LinearHead(task.features, task.bits)
-        return ClassContrast.build_head(task, ClassContrastRecipe())
-
-    if head == "own":
-        yield
-    else:
-        with patch.object(METHODS[method], "build_head", staticmethod(build)):
-            yield
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -97,7 +77,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
         cells = []
         for name in names:
             of = [row for row in rows if (row["method"], row["data"]) == (method, name)]
-            own = [row["mAP"] for row in of if row["head"] == "own"]
+            own = [row["mAP"] for row in of if not row["change"]]
             cells.append(f"{own[0]:.3f}, {max(row['mAP'] for row in of if row['head'] != 'own'):.3f}")
         yield f"| `{method}` | " + " | ".join(cells) + " |"
 

@@ -12,7 +12,7 @@ import torch
 import bitseek
 from bitseek.errors import BitseekError
 from bitseek.labels import Labels
-from bitseek.methods import METHODS, Batch, Recipe, Task, make_method, make_recipe, method_class
+from bitseek.methods import METHODS, Batch, Recipe, Task, make_head, make_method, make_recipe, method_class
 
 FEATURES, BITS, CLASSES, ITEMS, SIZE = 12, 8, 5, 40, 20
 EACH = pytest.mark.parametrize("name", METHODS)
@@ -239,7 +239,7 @@ def test_its_state_is_all_that_its_logits_and_its_loss_depend_on(name):
     assert losses[0] == losses[1]
     features = torch.randn(20, FEATURES)
     assert torch.equal(method.head(features), other.head(features))
-    head = cls.build_head(method.task, method.recipe).eval()
+    head = make_head(cls, method.task, method.recipe).eval()
     head.load_state_dict(method.head.state_dict())
     assert torch.equal(head(features), method.head(features)), "a trained hasher is the head alone"
 

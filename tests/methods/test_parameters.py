@@ -18,7 +18,7 @@ OWN = {
     "sdhc": {},
     "ssdh": {},
     "bihalf": {},
-    "pcdh": {"hidden": 7},
+    "pcdh": {"width": 7},
     "dpn": {"classification": 0.5},
     "angular-dsh": {},
     "hyp2": {"zeta": 0.1},

@@ -53,14 +53,14 @@ def slow(method, logits, labels, features):
 
 @pytest.mark.parametrize("case", LABELS)
 def test_loss_is_that_of_a_slow_loop(case):
-    labels, method = LABELS[case], build("pcdh", alpha=0.5, beta=0.3, hidden=HIDDEN)
+    labels, method = LABELS[case], build("pcdh", alpha=0.5, beta=0.3, width=HIDDEN)
     logits, features = random((len(labels), BITS)), random((len(labels), FEATURES), seed=4)
     assert terms_of(method, logits, labels, features) == pytest.approx(slow(method, logits, labels, features), rel=1e-6)
 
 
 @pytest.mark.parametrize("case", LABELS)
 def test_the_pairs_train_the_layers_before_the_codes(case):
-    labels, method = LABELS[case], build("pcdh", alpha=0.5, beta=0.0, hidden=HIDDEN)
+    labels, method = LABELS[case], build("pcdh", alpha=0.5, beta=0.0, width=HIDDEN)
     logits, features = random((len(labels), BITS)), random((len(labels), FEATURES), seed=4)
     values = tensor(features, grad=True)
     sum(method.loss(batch_of(logits, labels, values)).values()).backward()
@@ -73,7 +73,7 @@ def test_the_pairs_train_the_layers_before_the_codes(case):
 @pytest.mark.parametrize("case", LABELS)
 def test_the_classifier_trains_the_discrete_layer(case):
     """swuxyj's thresholds pass nothing on: there, the last layer of the head keeps its initial weights."""
-    labels, method = LABELS[case], build("pcdh", beta=0.3, hidden=HIDDEN)
+    labels, method = LABELS[case], build("pcdh", beta=0.3, width=HIDDEN)
     logits = random((len(labels), BITS), scale=0.8)
     passed = numeric_gradient(lambda b: 0.3 * sigmoid_entropy(affine(method.classifier, b), labels), np.sign(logits))
     assert gradient(method, logits, labels) == pytest.approx(passed * (np.abs(logits) <= 1), abs=1e-6)
@@ -86,7 +86,7 @@ def test_the_classifier_trains_the_discrete_layer(case):
 
 def test_with_one_class_an_item_the_classifier_has_a_softmax():
     task = Task(features=FEATURES, bits=BITS, classes=4, items=6)
-    method = PCDH(task, PCDHRecipe(hidden=HIDDEN, beta=1.0)).double()
+    method = PCDH(task, PCDHRecipe(width=HIDDEN, beta=1.0)).double()
     logits, labels = random((6, BITS)), LABELS["single"]
     expected = cross_entropy(affine(method.classifier, np.sign(logits)), labels)
     assert terms_of(method, logits, labels)["classification"] == pytest.approx(expected)

@@ -15,7 +15,7 @@ SIZES = {"six": 6, "two": 2, "one": 1}
 
 
 def make(**recipe):
-    return build("tbh", classes=0, hidden=7, bottleneck=4, **recipe)
+    return build("tbh", classes=0, width=7, bottleneck=4, **recipe)
 
 
 def slow_weights(bits):

@@ -13,7 +13,7 @@ from torch import nn
 import bitseek
 from bitseek.cli._open import BACKBONE
 from bitseek.errors import BitseekError
-from bitseek.methods import METHODS, Task
+from bitseek.methods import METHODS, Task, make_head
 from bitseek.models import Backbone, BatchNormHead, build_backbone
 from bitseek.portable import LOGIT_BOUND, OnnxHasher, export_onnx
 from bitseek.portable._onnx_file import MOST_BYTES
@@ -26,7 +26,7 @@ def heads():
     """One method for each form of head that there is."""
     found = {}
     for name, method in METHODS.items():
-        head = method.build_head(TASK, method.recipe_class())
+        head = make_head(method, TASK, method.recipe_class())
         found.setdefault((type(head), str(head)), name)
     return sorted(found.values())
 
@@ -73,7 +73,7 @@ def test_the_head_of_every_method(tmp_path):
     """In one file: an export takes a second, whatever it is of."""
     backbone, names = build_backbone("small-cnn", size=8), heads()
     torch.manual_seed(0)
-    head = SideBySide([shaken(METHODS[name].build_head(TASK, METHODS[name].recipe_class())) for name in names])
+    head = SideBySide([shaken(make_head(METHODS[name], TASK, METHODS[name].recipe_class())) for name in names])
     compare(Hasher(backbone, head, TASK.bits * len(names)), tmp_path / "a.onnx", heads=names)
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from bitseek.errors import BitseekError, ImageError, RunError, ShapeError
 from bitseek.images import Features, Paths, Pixels
 from bitseek.kernels.threads import alone
-from bitseek.methods import METHODS
+from bitseek.methods import METHODS, make_head
 from bitseek.metrics import bit_balance
 from bitseek.models import BatchNormHead, LinearHead, build_backbone, digest_of
 from bitseek.runs import (
@@ -35,7 +35,7 @@ def a_hasher(bits=16, size=24, seed=0, method="orthohash"):
         classes=("a", "b"), items=4, backbone=backbone.config, features=backbone.features,
     )  # fmt: skip
     torch.manual_seed(seed)
-    head = METHODS[method].build_head(config.task, recipe)
+    head = make_head(METHODS[method], config.task, recipe)
     return Hasher(backbone, head, bits, config=config).eval()
 
 

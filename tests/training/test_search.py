@@ -11,7 +11,18 @@ from tests.training.helpers import Killed
 from bitseek.errors import BitseekError, RunError
 from bitseek.methods import METHODS, make_recipe
 from bitseek.training._journal import Journal, Trial
-from bitseek.training._search import CONTENDERS, FOLDS, LEADERS, STAGES, SURVIVORS, Budget, Search, short, variants
+from bitseek.training._search import (
+    CONTENDERS,
+    FOLDS,
+    FRONT,
+    LEADERS,
+    STAGES,
+    SURVIVORS,
+    Budget,
+    Search,
+    short,
+    variants,
+)
 
 NAMES = ["dpn", "hashnet", "orthohash", "csq", "ce", "dsh", "itq"]
 
@@ -172,16 +183,25 @@ def test_a_search_needs_a_budget(budget):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_variants_change_one_value_that_the_method_has(name):
+def test_variants_change_one_thing_that_the_method_has(name):
     cls = METHODS[name]
-    for start in {}, {"epochs": 15}:
+    for start in {}, {"epochs": 15}, *([FRONT] if cls.takes_front else []):
         base = make_recipe(cls, start, frozen=True)
         found = list(variants(name, start))
         assert bool(found) == cls.by_gradient and len({each.key for each in found}) == len(found)
         for _, recipe in found:
             changed = make_recipe(cls, recipe, frozen=True).model_dump()
-            ((key, value),) = set(changed.items()) - set(base.model_dump().items())
-            assert key in ("epochs", "lr", "codebook") and value != getattr(base, key)
+            differ = {key: value for key, value in changed.items() if value != getattr(base, key)}
+            assert differ.keys() <= FRONT.keys() or [*differ] in (["epochs"], ["lr"], ["codebook"])
+            assert differ and (cls.takes_front or not differ.keys() & FRONT.keys())
+
+
+def test_a_hidden_layer_is_tried_and_taken_away_again():
+    with_it, then = next(variants("hashnet")), next(variants("hashnet", FRONT))
+    assert with_it == ("hashnet", dict(FRONT)) and then == ("hashnet", {"standardise": True, "dropout": 0.5})
+    assert next(variants("hashnet", then.recipe)) == with_it
+    assert next(variants("class-contrast")).recipe == {"hidden": 0}
+    assert "hidden" not in next(variants("sdhc")).recipe and "hidden" not in next(variants("pcdh")).recipe
 
 
 def test_a_codebook_is_changed_where_it_decides_the_codewords():

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from bitseek.errors import BitseekError
 from bitseek.methods._base import Batch, Card, Method, Task, make_recipe
 from bitseek.methods._extended import make_method
+from bitseek.methods._front import forget_features, make_head
 from bitseek.methods._recipe import HEAD_RECIPE as HEAD_RECIPE
 from bitseek.methods._recipe import Recipe
 from bitseek.methods.angular_dsh import AngularDSH
@@ -54,7 +55,19 @@ from bitseek.methods.ssdh import SSDH
 from bitseek.methods.ssdh_unsupervised import SSDHUnsupervised
 from bitseek.methods.tbh import TBH
 
-__all__ = ["METHODS", "Batch", "Card", "Method", "Recipe", "Task", "make_method", "make_recipe", "method_class"]
+__all__ = [
+    "METHODS",
+    "Batch",
+    "Card",
+    "Method",
+    "Recipe",
+    "Task",
+    "forget_features",
+    "make_head",
+    "make_method",
+    "make_recipe",
+    "method_class",
+]
 
 METHODS: Mapping[str, type[Method]] = {
     "orthohash": OrthoHash,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bitseek.errors import BitseekError
 from bitseek.labels import Labels
+from bitseek.methods._front import make_head
 from bitseek.methods._recipe import HEAD_RECIPE, Recipe, for_heads
 from bitseek.models import LinearHead
 
@@ -90,6 +91,8 @@ class Method(nn.Module):
         views: number of augmented views of each item in a batch.
         by_gradient: False for a method that is fitted on features in one go, by `fit`.
         takes_codebook: whether its codewords are those of the codebook that its recipe names.
+        takes_front: whether its recipe can put standardised features and a hidden layer in front of its head: the loss
+            does not look into the head, which is not fitted to the features.
         nests: whether the first bits can be a code in their own right: the loss asks for logits, not for the head's
             layers, or each bit is found without those after it.
         head_class: makes the head, of D and K, unless `build_head` does.
@@ -102,6 +105,7 @@ class Method(nn.Module):
     views: int = 1
     by_gradient: ClassVar[bool] = True
     takes_codebook: ClassVar[bool] = False
+    takes_front: ClassVar[bool] = True
     nests: ClassVar[bool] = True
     head_class: ClassVar[type[nn.Module]] = LinearHead
     recipe: Any
@@ -121,11 +125,11 @@ class Method(nn.Module):
                 f"{type(self).__name__} needs labels of at least 2 classes, this protocol has {task.classes}; "
                 "methods without labels: see bitseek methods"
             )
-        self.head = self.build_head(task, self.recipe)
+        self.head = make_head(type(self), task, self.recipe)
 
     @classmethod
     def build_head(cls, task: Task, recipe: Any) -> nn.Module:
-        """The head with initial weights; a trained hasher needs nothing else of its method."""
+        """The head of this method with initial weights, without what `make_head` puts in front of it."""
         return cls.head_class(task.features, task.bits)
 
     @classmethod

@@ -36,6 +36,7 @@ class Projection(Method):
 
     by_gradient = False
     nests = False
+    takes_front = False
     head_class = ProjectionHead
     head: ProjectionHead
 

@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -86,6 +87,14 @@ class Recipe(Value):
     """Augmentation of training images: `none`, `flip`, `crop` (random crop and flip), `resized-crop` (random scale,
     ratio and flip), `jitter` (flip, brightness and contrast by 5 %), `views` (the strong augmentation of
     contrastive learning), `weak-views` (the same changes, each half as often)."""
+
+    standardise: bool = False
+    """Whether the head sees each feature less its mean, divided by its deviation: of the batch in training, afterwards
+    of the last epoch. For features that share a large offset, or are of different scales."""
+    hidden: NonNegativeInt = 0
+    """Width of a hidden layer with ReLU in front of the head; 0 for none."""
+    dropout: DropoutShare = 0.0
+    """Share of the features dropped in training in front of that layer."""
 
     lengths: Lengths = ()
     """Nested codes: for each of these lengths, in bits, the first so many bits are trained to be a code in their own

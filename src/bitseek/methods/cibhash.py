@@ -5,11 +5,11 @@ Qiu, Su, Ou, Yu, Chen, "Unsupervised Hashing with Contrastive Information Bottle
 
 import torch
 import torch.nn.functional as F
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bitseek.codes import signs
-from bitseek.methods._base import Batch, Card, Method, Task
+from bitseek.methods._base import Batch, Card, Method
 from bitseek.methods._losses import straight_through
 from bitseek.methods._recipe import Augment, BatchSize, DropoutShare, Recipe, Shares, for_heads
 
@@ -28,8 +28,7 @@ class CIBHashRecipe(Recipe):
     """τ, of the contrast."""
     kl: NonNegativeFloat = 1e-3
     """β, weight of the divergence of the two views."""
-    hidden: PositiveInt = 1024
-    """Width of the hidden layer of the head."""
+    hidden: NonNegativeInt = 1024
     dropout: DropoutShare = 0.5
     """Share of the features dropped in training. The frozen VGG16 of the released code has dropout of 0.5 before
     its last two layers, active in training. Where features are computed once, both views are the same but for
@@ -53,12 +52,8 @@ class CIBHash(Method):
     recipe_class = CIBHashRecipe
     head_recipe = for_heads(hidden=256, lr=3e-3)
     recipe: CIBHashRecipe
+    head_class = nn.Linear
     views = 2
-
-    @classmethod
-    def build_head(cls, task: Task, recipe: CIBHashRecipe) -> nn.Sequential:
-        """One hidden layer."""
-        return one_hidden_layer(task, recipe.hidden, recipe.dropout)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The contrast, and the divergence."""
@@ -69,12 +64,6 @@ class CIBHash(Method):
             "contrast": contrast(codes, self.recipe.temperature),
             "divergence": self.recipe.kl * divergence,
         }
-
-
-def one_hidden_layer(task: Task, hidden: int, dropout: float) -> nn.Sequential:
-    """Dropout of the features, a layer of `hidden` units with ReLU, and one of K."""
-    first, last = nn.Linear(task.features, hidden), nn.Linear(hidden, task.bits)
-    return nn.Sequential(nn.Dropout(dropout), first, nn.ReLU(), last)
 
 
 def contrast(codes: Tensor, temperature: float) -> Tensor:

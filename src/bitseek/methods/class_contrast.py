@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat
 from torch import Tensor, nn
 
 from bitseek.errors import DataError
 from bitseek.labels import Labels
-from bitseek.methods._base import Batch, Card, Method, Task
+from bitseek.methods._base import Batch, Card, Method
 from bitseek.methods._contrast import against_strangers, half_batches
 from bitseek.methods._recipe import DropoutShare, Recipe, for_heads
 from bitseek.methods._samplers import Classmates
-from bitseek.methods.cibhash import one_hidden_layer
 
 
 class ClassContrastRecipe(Recipe):
@@ -28,10 +27,9 @@ class ClassContrastRecipe(Recipe):
     """Items of a step, half of them classmates of the others; at least 4, so that there can be strangers."""
     temperature: PositiveFloat = 0.2
     """τ, of the contrast."""
-    hidden: PositiveInt = 512
-    """Width of the hidden layer of the head."""
+    standardise: bool = True
+    hidden: NonNegativeInt = 512
     dropout: DropoutShare = 0.5
-    """Share of the features dropped in training."""
 
 
 class ClassContrast(Method):
@@ -41,9 +39,8 @@ class ClassContrast(Method):
     do, then over all rows i that have any. An item without labels is a stranger of all. Codes are sign(u), whose
     gradient goes to σ(u).
 
-    The head standardises each feature over the batch first, after training by the mean and variance of the last epoch.
-    Where features share a large offset, it could begin with one code for all items otherwise, which nothing leads away
-    from.
+    Where features share a large offset and are not standardised first, the head can begin with one code for all items,
+    which nothing leads away from.
     """
 
     card = Card(
@@ -57,20 +54,7 @@ class ClassContrast(Method):
     recipe_class = ClassContrastRecipe
     head_recipe = for_heads(lr=3e-3)
     recipe: ClassContrastRecipe
-    head: nn.Sequential
-
-    @classmethod
-    def build_head(cls, task: Task, recipe: ClassContrastRecipe) -> nn.Sequential:
-        """One hidden layer, of standardised features."""
-        layers = one_hidden_layer(task, recipe.hidden, recipe.dropout)
-        # momentum=None: the plain mean of all batches, for a moving one still shows where it started after few steps
-        return nn.Sequential(nn.BatchNorm1d(task.features, affine=False, momentum=None), *layers)
-
-    def start_epoch(self, epoch: int) -> None:
-        """Forget the features of the last epoch: those of a whole network have changed since."""
-        norm = self.head[0]
-        assert isinstance(norm, nn.BatchNorm1d)
-        norm.reset_running_stats()
+    head_class = nn.Linear
 
     def sample(self, labels: Labels, generator: np.random.Generator) -> Iterator[np.ndarray]:
         """Every item once, half a batch at a time, and a classmate of each; without the last partial batch.

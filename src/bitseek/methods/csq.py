@@ -40,7 +40,7 @@ class CSQRecipe(CodebookRecipe):
     hidden_layers: NonNegativeInt = 2
     """Number of layers of D units with ReLU before the last; the paper has 2."""
     dropout: DropoutShare = 0.5
-    """Share of the entries dropped after the first of them."""
+    """Share of the entries dropped after the first of them, and of the features in front of `hidden`."""
     codebook: CodebookName = "hadamard"
 
 

@@ -71,6 +71,7 @@ class IMH(Method):
     recipe: IMHRecipe
     by_gradient = False
     nests = False
+    takes_front = False
     head: InductiveHead
 
     @classmethod

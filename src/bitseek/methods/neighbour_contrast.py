@@ -10,7 +10,7 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bitseek.errors import DataError
@@ -19,7 +19,6 @@ from bitseek.methods._base import Batch, Card, Method, Task
 from bitseek.methods._contrast import against_strangers, half_batches
 from bitseek.methods._losses import unit_vectors
 from bitseek.methods._recipe import Augment, DropoutShare, Recipe, for_heads
-from bitseek.methods.cibhash import one_hidden_layer
 
 PAIRS_AT_ONCE = 2**25
 """Cosines that `prepare` holds at once."""
@@ -40,10 +39,9 @@ class NeighbourContrastRecipe(Recipe):
     """Number of items, drawn at random, among which the neighbours of every item are looked for; at most all."""
     temperature: PositiveFloat = 0.3
     """τ, of the contrast. A higher one keeps apart what is far apart only: coarser classes."""
-    hidden: PositiveInt = 256
-    """Width of the hidden layer of the head."""
+    standardise: bool = True
+    hidden: NonNegativeInt = 256
     dropout: DropoutShare = 0.5
-    """Share of the features dropped in training."""
 
 
 class NeighbourContrast(Method):
@@ -58,8 +56,8 @@ class NeighbourContrast(Method):
     Where classes are tight, as on features that were trained on them, this leaves out most of what is no stranger at
     all; where they are not it changes little.
 
-    The head sees the features as they are. Where all of them share a large offset, it can begin with one code for all
-    items, which nothing leads away from: subtract the mean from such features first.
+    Where features share a large offset and are not standardised first, the head can begin with one code for all items,
+    which nothing leads away from.
 
     Attributes:
         near: (N, k) int64, the neighbours of each training item by its number; −1 for none.
@@ -71,12 +69,13 @@ class NeighbourContrast(Method):
         authors="bitseek",
         year=2026,
         labels="none",
-        head="dropout, linear, ReLU, linear",
+        head="batch norm, dropout, linear, ReLU, linear",
         idea="the same code for neighbours in feature space, another one for strangers, the more the farther they are",
     )
     recipe_class = NeighbourContrastRecipe
     head_recipe = for_heads(lr=3e-3)
     recipe: NeighbourContrastRecipe
+    head_class = nn.Linear
     near: Tensor
     centre: Tensor
 
@@ -85,11 +84,6 @@ class NeighbourContrast(Method):
         count = min(self.recipe.neighbours, max(1, (task.items - 1) // 3))  # the rest are strangers
         self.register_buffer("near", torch.full((task.items, count), -1))  # before `prepare` nothing has a neighbour
         self.register_buffer("centre", torch.zeros(task.features))
-
-    @classmethod
-    def build_head(cls, task: Task, recipe: NeighbourContrastRecipe) -> nn.Sequential:
-        """One hidden layer."""
-        return one_hidden_layer(task, recipe.hidden, recipe.dropout)
 
     @property
     def prepares(self) -> bool:

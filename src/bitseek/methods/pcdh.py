@@ -23,7 +23,7 @@ class PCDHRecipe(Recipe):
     """α, weight of the pairs of features."""
     beta: NonNegativeFloat = 1.0
     """β, weight of the classifier."""
-    hidden: PositiveInt = 1024
+    width: PositiveInt = 1024
     """Width of the feature layer."""
     epochs: PositiveInt = 150
     batch_size: BatchSize = 64
@@ -56,12 +56,13 @@ class PCDH(ClassifierMethod):
     recipe: PCDHRecipe
     head: nn.Sequential
     nests = False
+    takes_front = False
 
     @classmethod
     def build_head(cls, task: Task, recipe: PCDHRecipe) -> nn.Sequential:
         """Features, tanh codes, and the layer whose signs are the codes."""
-        codes = nn.Sequential(LinearHead(recipe.hidden, task.bits), nn.Tanh())
-        return nn.Sequential(nn.Linear(task.features, recipe.hidden), codes, nn.Linear(task.bits, task.bits))
+        codes = nn.Sequential(LinearHead(recipe.width, task.bits), nn.Tanh())
+        return nn.Sequential(nn.Linear(task.features, recipe.width), codes, nn.Linear(task.bits, task.bits))
 
     def build_classifier(self) -> nn.Linear:
         """Linear without bias."""

@@ -52,6 +52,7 @@ class SDH(PairMethod):
     recipe_class = SDHRecipe
     recipe: SDHRecipe
     nests = False
+    takes_front = False
     head: LinearHead
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

@@ -50,6 +50,7 @@ class SDHC(ClassifierMethod):
     recipe_class = SDHCRecipe
     recipe: SDHCRecipe
     nests = False
+    takes_front = False
     head: LinearHead
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ class TBHRecipe(Recipe):
     weight_decay: NonNegativeFloat = 0.0
     drop_at: Shares = ()
     augment: Augment = "none"
-    hidden: PositiveInt = 1024
+    width: PositiveInt = 1024
     """Width of the hidden layers of the encoder and the decoder."""
     bottleneck: PositiveInt = 512
     """Width L of the real-valued bottleneck."""
@@ -57,19 +57,20 @@ class TBH(Method):
     recipe: TBHRecipe
     head: nn.Sequential
     nests = False
+    takes_front = False
 
     def __init__(self, task: Task, recipe: Recipe | None = None) -> None:
         super().__init__(task, recipe)
-        hidden, width = self.recipe.hidden, self.recipe.bottleneck
-        self.real_valued = nn.Linear(hidden, width)
-        self.convolution = nn.Linear(width, width)
-        self.decoder = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, task.features))
-        self.critic_of_bits, self.critic_of_values = nn.Linear(task.bits, 1), nn.Linear(width, 1)
+        width, bottleneck = self.recipe.width, self.recipe.bottleneck
+        self.real_valued = nn.Linear(width, bottleneck)
+        self.convolution = nn.Linear(bottleneck, bottleneck)
+        self.decoder = nn.Sequential(nn.Linear(bottleneck, width), nn.ReLU(), nn.Linear(width, task.features))
+        self.critic_of_bits, self.critic_of_values = nn.Linear(task.bits, 1), nn.Linear(bottleneck, 1)
 
     @classmethod
     def build_head(cls, task: Task, recipe: TBHRecipe) -> nn.Sequential:
         """One hidden layer."""
-        return nn.Sequential(nn.Linear(task.features, recipe.hidden), nn.ReLU(), nn.Linear(recipe.hidden, task.bits))
+        return nn.Sequential(nn.Linear(task.features, recipe.width), nn.ReLU(), nn.Linear(recipe.width, task.bits))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The error of restoring the features, and the cross-entropy of the discriminators."""

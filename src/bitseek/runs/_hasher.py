@@ -16,7 +16,7 @@ from bitseek._files import FilePath, user_path
 from bitseek.codes import Codes, prefix_fingerprint, trained_length
 from bitseek.errors import BitseekError, RunError, ShapeError
 from bitseek.images import BATCH, ImageEncoder, Images, Preprocess, Progress, as_images, tell_unreadable
-from bitseek.methods import method_class
+from bitseek.methods import make_head, method_class
 from bitseek.models import (
     Backbone,
     alone_in_torch,
@@ -304,7 +304,7 @@ class Hasher(nn.Module, ImageEncoder, OnTheHub):
         state = {k.removeprefix("hasher."): v for k, v in tensors.items() if k.startswith("hasher.")}
         try:
             backbone = None if config.backbone is None else architecture(config.backbone)
-            head = method_class(config.method).build_head(config.task, config.full_recipe)
+            head = make_head(method_class(config.method), config.task, config.full_recipe)
             hasher = cls(backbone, head, config.bits, config=config)
             hasher.codewords = state.get("codewords")
             hasher.load_state_dict(state)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from bitseek.codes import signs
 from bitseek.errors import RunError
 from bitseek.images import Features, Preprocess
-from bitseek.methods import Batch, Method
+from bitseek.methods import Batch, Method, forget_features
 from bitseek.models import (
     Draws,
     Loader,
@@ -145,6 +145,7 @@ class Loop:
         batches = list(self.method.sample(self.labels, order))
         self._seed("epoch", self.epoch)
         if self.done == 0:
+            forget_features(self.method.head)
             self.method.start_epoch(self.epoch)
         set_learning_rate(self.optimiser, learning_rate(self.recipe, self.epoch))
         self.learner.train()

@@ -29,6 +29,10 @@ FOLDS = 1 + len(SURVIVORS)
 STAGES = {"short": 0.3, "methods": 0.45, "recipes": 0.8, "again": 1.0}
 """The stages of a search, each with the share of the budget by whose use it ends, whatever is left to try in it."""
 
+FRONT: Mapping[str, Any] = MappingProxyType({"standardise": True, "hidden": 512, "dropout": 0.5})
+"""The hidden layer that is tried in front of a head: on features of a network that was trained on something else it
+does more than the choice of the loss, on others less than nothing (docs/ledger.md)."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -211,9 +215,10 @@ def short(method: str, items: int | None = None) -> dict[str, Any]:
 
 
 def variants(method: str, recipe: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Setting]:
-    """A method with one value of a recipe changed; nothing for one that is fitted in one go.
+    """A method with one thing of a recipe changed; nothing for one that is fitted in one go.
 
-    The epochs are twice or half as many, the rate is about 3 times higher or lower, or the codebook is another one.
+    There is a hidden layer, or none any more; the epochs are twice or half as many, the rate is about 3 times higher or
+    lower, or the codebook is another one.
 
     Args:
         method: its name.
@@ -224,13 +229,15 @@ def variants(method: str, recipe: Mapping[str, Any] = MappingProxyType({})) -> I
         return
     default: Any = make_recipe(cls, {}, frozen=True)
     now: Any = make_recipe(cls, recipe, frozen=True)
-    changes: list[tuple[str, Any]] = [("epochs", 2 * now.epochs), ("lr", rounded(3 * now.lr))]
-    changes += [("epochs", max(1, now.epochs // 2)), ("lr", rounded(0.3 * now.lr))]
+    front = {"hidden": 0} if now.standardise and now.hidden else FRONT
+    changes = [front] if cls.takes_front else []
+    changes += [{"epochs": 2 * now.epochs}, {"lr": rounded(3 * now.lr)}]
+    changes += [{"epochs": max(1, now.epochs // 2)}, {"lr": rounded(0.3 * now.lr)}]
     if cls.takes_codebook:
-        changes += [("codebook", name) for name in CODEBOOKS]
-    for name, value in changes:
-        if value != getattr(now, name):
-            changed = {**recipe, name: value}
+        changes += [{"codebook": name} for name in CODEBOOKS]
+    for change in changes:
+        if any(value != getattr(now, name) for name, value in change.items()):
+            changed = {**recipe, **change}
             yield Setting(method, {key: each for key, each in changed.items() if each != getattr(default, key)})
 
 

@@ -1,0 +1,110 @@
+"""What is put in front of a head: by hand in NumPy, with every method, and through a whole run."""
+
+import numpy as np
+import pytest
+import torch
+from tests.methods.harness import batch_of, build, tensor
+from tests.methods.oracles_classification import CLASSES, FEATURES, LABELS, random
+
+import bitseek
+from bitseek.errors import BitseekError
+from bitseek.methods import METHODS, Task, forget_features, make_head, make_recipe
+
+TAKES = [name for name, cls in METHODS.items() if cls.takes_front]
+TASK = Task(features=FEATURES, bits=8, classes=CLASSES, items=12)
+FRONT = {"standardise": True, "hidden": 12, "dropout": 0.25}
+
+
+def weights(layer):
+    return layer.weight.detach().numpy(), layer.bias.detach().numpy()
+
+
+def test_logits_are_those_by_hand():
+    head = build("hashnet", bits=8, **FRONT).head
+    norm, dropout, hidden, relu, last = head
+    features = random((40, FEATURES)) * np.arange(1, FEATURES + 1) + 100
+    head.train()(tensor(features))
+    x = (features - features.mean(axis=0)) / np.sqrt(features.var(axis=0, ddof=1) + norm.eps)
+    for layer in (hidden, last):
+        weight, bias = weights(layer)
+        x = x @ weight.T + bias
+        x = np.maximum(x, 0) if layer is hidden else x
+    assert head.eval()(tensor(features)).detach().numpy() == pytest.approx(x)
+    assert dropout.p == 0.25 and hidden.out_features == 12 and isinstance(relu, torch.nn.ReLU)
+
+
+@pytest.mark.parametrize(
+    ("front", "layers"),
+    [
+        ({}, ["LinearHead"]),
+        ({"dropout": 0.5}, ["LinearHead"]),
+        ({"standardise": True}, ["BatchNorm1d", "LinearHead"]),
+        ({"hidden": 3}, ["Linear", "ReLU", "LinearHead"]),
+        ({"hidden": 3, "dropout": "0.5"}, ["Dropout", "Linear", "ReLU", "LinearHead"]),
+    ],
+)
+def test_each_layer_is_there_if_it_was_asked_for(front, layers):
+    head = make_head(METHODS["hashnet"], TASK, make_recipe(METHODS["hashnet"], front))
+    found = list(head) if isinstance(head, torch.nn.Sequential) else [head]
+    assert [type(layer).__name__ for layer in found] == layers
+
+
+def test_with_nothing_in_front_the_weights_are_those_of_the_head_alone():
+    torch.manual_seed(0)
+    alone = METHODS["mds"].build_head(TASK, METHODS["mds"].recipe_class()).state_dict()
+    torch.manual_seed(0)
+    made = make_head(METHODS["mds"], TASK, METHODS["mds"].recipe_class()).state_dict()
+    assert alone.keys() == made.keys() and all(torch.equal(alone[key], made[key]) for key in alone)
+
+
+@pytest.mark.parametrize("name", TAKES)
+def test_every_other_method_learns_through_it(name):
+    cls = METHODS[name]
+    method = build(name, bits=8, **FRONT)
+    views, labels = method.views, np.zeros((6, 0)) if cls.card.labels == "none" else LABELS["single"]
+    features = tensor(random((6 * views, FEATURES)))
+    method.train()
+    if method.prepares:
+        method.prepare(features[:6], tensor(labels), torch.arange(6))
+    method.start_epoch(0)
+    loss = sum(method.loss(batch_of(method.head(features), labels, features)).values())
+    if loss.requires_grad:
+        loss.backward()
+        hidden = next(layer for layer in method.head if isinstance(layer, torch.nn.Linear))
+        assert torch.isfinite(hidden.weight.grad).all()
+    assert method.head(features).shape == (6 * views, 8)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in TAKES])
+@pytest.mark.parametrize("front", [{"standardise": True}, {"hidden": 3}])
+def test_a_method_that_looks_into_its_head_or_fits_it_takes_none(name, front):
+    with pytest.raises(BitseekError, match="asks for the features as they are: leave out hidden and standardise"):
+        build(name, **front)
+    build(name, dropout=0.5)
+
+
+def test_statistics_begin_anew_where_they_are_those_of_all_batches():
+    """Those of a head's own batch norm, a moving mean, do not."""
+    head = build("orthohash", bits=8, **FRONT).head.train()
+    head(tensor(random((20, FEATURES)) + 5))
+    own = head[-1].running_mean.clone()
+    assert head[0].num_batches_tracked == 1 and head[0].running_mean.abs().min() > 1
+    forget_features(head)
+    assert head[0].num_batches_tracked == 0 and not head[0].running_mean.any()
+    assert torch.equal(head[-1].running_mean, own) and own.any()
+
+
+def test_a_run_with_it_is_loaded_encoded_adapted_and_resumed(tmp_path):
+    digits = bitseek.load_protocol("digits")
+    settings = {"bits": 16, "backbone": "small-cnn", "size": 8, "frozen": True, "device": "cpu", "epochs": 3}
+    front = {"standardise": True, "hidden": 32, "dropout": 0.5, "lengths": (8,)}
+    run = tmp_path / "run"
+    hasher = bitseek.train("orthohash", digits, out=run, **settings, **front)
+    images = digits.pool.images.rows(digits.query[:50])
+    again = bitseek.load(run)
+    assert np.array_equal(again.encode(images).words, hasher.encode(images).words)
+    assert not np.array_equal(again.adapted(images).logits(images), again.logits(images))
+    assert bitseek.evaluate(again).mAP > 0.3  # 0.1 is chance
+    recipe = again.config.full_recipe
+    assert recipe.hidden == 32 and recipe.standardise and recipe.dropout == 0.5
+    assert again.prefix(8).encode(images).bits == 8
