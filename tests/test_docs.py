@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,6 +67,9 @@ FENCE = re.compile(r"^(?:<!-- not run: ([^\n]*?) -->\n)?```(\w*)\n(.*?)^```$", r
 OFFLINE = ["--backbone", "small-cnn", "--weights", "none", "--no-browser"]
 """What `bitseek open` gets besides: the tests have neither the default weights nor a browser."""
 
+LESS = [("--epochs 3", "--epochs 1"), ("--trials 6", "--trials 2"), ("--supervised\n", "--supervised orthohash\n")]
+"""What takes minutes on a page, and what is done here in its place."""
+
 
 def blocks(name, port=8765) -> list[Block]:
     text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
@@ -74,7 +78,7 @@ def blocks(name, port=8765) -> list[Block]:
     return [
         block._replace(
             not_run=block.not_run or None,
-            text=block.text.replace("8765", str(port)).replace("--epochs 3", "--epochs 1"),  # fewer will do here
+            text=reduce(lambda text, less: text.replace(*less), LESS, block.text.replace("8765", str(port))),
         )
         for block in found
     ]

@@ -141,7 +141,8 @@ def test_labels_train_a_head(photos, served):
     names = sorted(file.relative_to(photos).as_posix() for file in photos.rglob("*.png"))
     lines = ["path,label", *(f"{name},{'even' if int(name[0]) % 2 == 0 else 'odd'}" for name in names)]
     (photos / "labels.csv").write_text("\n".join(lines) + "\n")
-    service = served("open", photos, *TOY, "--supervised", python=warm.python())
+    fewer = "from bitseek.training import _fit_folder, _search\n_fit_folder.TRIALS, _search.STEPS = 6, 30\n"
+    service = served("open", photos, *TOY, "--supervised", python=warm.python(), before=fewer)
     service.wait_for(30)
     assert service.stop() == 0 and service.value["collection"] == str(photos / ".bitseek-auto")
     (trained,) = [each for each in service.value["candidates"] if each["method"] == service.value["method"]]

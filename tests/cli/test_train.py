@@ -70,6 +70,7 @@ def test_offline_the_sentence_about_weights_is_whole(tmp_path):
 
 def test_without_a_method_the_best_one_is_searched(bitseek, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bitseek.training._search.STEPS", 30)
     how = ("--bits", "8", "--backbone", "small-cnn", "--size", "8", "--frozen", "--trials", "3", "--device", "cpu")
     status, out, err = bitseek.run("train", "digits", *how, "--json")
     value = json.loads(out)

@@ -30,20 +30,26 @@ TURN = """(place) => location.hash === place ? null : new Promise((done) => {
 })"""
 
 
+@pytest.fixture(scope="session")
+def chromium():
+    """Its program. What a page needs asks for it first, so that nothing is made for a page that nobody can open."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine")
+    return found
+
+
 @pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium, with WebGL in software.
+def browser(chromium):
+    """Headless, with WebGL in software.
 
     One for each file, and not for the session: while Playwright runs, its loop is the one that runs in this thread,
     and no test could run another.
     """
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("no Chromium on this machine")
     with api.sync_playwright() as playwright:
         launched = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
+            executable_path=chromium, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
         )
         yield launched
         launched.close()
@@ -105,7 +111,7 @@ def serving(folder, port=0):
 
 
 @pytest.fixture(scope="session")
-def site(digits_folder):
+def site(chromium, digits_folder):
     with serving(digits_folder) as address:
         yield address
 
