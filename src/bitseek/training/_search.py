@@ -23,10 +23,11 @@ CONTENDERS = 12
 """How many of the methods are trained with all of them."""
 LEADERS = (5, 3)
 """How many of the methods have variants of their best recipes tried, in the first round and in the second."""
-SURVIVORS = (8, 6, 4, 3)
-"""How many settings are measured again, on the second fold, the third and so on."""
+SURVIVORS = (12, 8, 5, 3)
+"""Of how many methods the best setting is measured again, on the second fold, the third and so on: by the first alone,
+what is best is the luckiest variant of a few methods."""
 FOLDS = 1 + len(SURVIVORS)
-STAGES = {"short": 0.3, "methods": 0.45, "recipes": 0.8, "again": 1.0}
+STAGES = {"short": 0.3, "methods": 0.45, "recipes": 0.7, "again": 1.0}
 """The stages of a search, each with the share of the budget by whose use it ends, whatever is left to try in it."""
 
 FRONT: Mapping[str, Any] = MappingProxyType({"standardise": True, "hidden": 512, "dropout": 0.5})
@@ -85,9 +86,10 @@ class Search:
 
     1. `short`: each method with a third of the epochs that its heads have by default, for nothing but the next stage.
     2. `methods`: the best `CONTENDERS` of them with all epochs.
-    3. `recipes`: variants of the best recipe of each of the `LEADERS` best methods, one value changed at a time; then
+    3. `recipes`: variants of the best recipe of each of the `LEADERS` best methods, one thing changed at a time; then
        variants of what is the best now.
-    4. `again`: of all these settings the best `SURVIVORS` on the second fold, of those some on the third, and so on.
+    4. `again`: the best setting of each of the `SURVIVORS` best methods on the second fold, of those some on the third,
+       and so on.
 
     Of the settings that were measured on the most folds the one with the highest mean wins: where the budget ends
     within a fold, those that were the best until then have been measured on it. What decides is nothing but the scores,
@@ -130,7 +132,7 @@ class Search:
             in_turn = [each for row in zip_longest(*tried) for each in row if each is not None]
             self.stage("recipes", in_turn, 0)
         for fold, survivors in enumerate(SURVIVORS, start=1):
-            if not self.stage("again", self.best(fold)[:survivors], fold):
+            if not self.stage("again", self.leaders(survivors, fold), fold):
                 break
         on_most_folds = filter(None, (self.best(folds) for folds in range(FOLDS, 0, -1)))
         return next(on_most_folds, contenders)[0]
@@ -167,10 +169,10 @@ class Search:
             self.tried(trial)
         return trial
 
-    def leaders(self, count: int) -> list[Setting]:
-        """The best setting of each of so many methods on the first fold, the best method first."""
+    def leaders(self, count: int, folds: int = 1) -> list[Setting]:
+        """The best setting of each of so many methods on the first so many folds, the best method first."""
         own: dict[str, Setting] = {}
-        for setting in self.best(1):
+        for setting in self.best(folds):
             own.setdefault(setting.method, setting)
         return list(own.values())[:count]
 
