@@ -76,7 +76,16 @@ def test_nothing_to_order_and_too_much(classes, bits):
     assert order_of_bits(Codes.from_bits(words), (2, 4)).tolist() == list(range(bits))
 
 
-@pytest.mark.parametrize("wrong", [0, 9, -1])
-def test_other_lengths_are_refused(wrong):
-    with pytest.raises(BitseekError, match=rf"first bits of codes of 8 bits are 1 … 8, got \[{wrong}\]"):
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (0, "a whole number of 1 or more, got .*=0"),
+        (-1, "a whole number of 1 or more, got .*=-1"),
+        (4.0, "a whole number of 1 or more, got .*=4.0"),
+        (True, "a whole number of 1 or more, got .*=True"),
+        (np.int64(9), "the first 9 bits are asked for of codes that have 8"),
+    ],
+)
+def test_other_lengths_are_refused(wrong, message, unchecked):
+    with pytest.raises(BitseekError, match=message):
         order_of_bits(make_codebook("spread", 4, 8).codes, (4, wrong))

@@ -7,7 +7,7 @@ from tests.methods.harness import batch_of, build, tensor
 from tests.methods.oracles_classification import CLASSES, FEATURES, LABELS, random
 
 import bitseek
-from bitseek.errors import BitseekError
+from bitseek.errors import BitseekError, RunError
 from bitseek.methods import METHODS, Task, forget_features, make_head, make_recipe
 
 TAKES = [name for name, cls in METHODS.items() if cls.takes_front]
@@ -92,6 +92,48 @@ def test_statistics_begin_anew_where_they_are_those_of_all_batches():
     forget_features(head)
     assert head[0].num_batches_tracked == 0 and not head[0].running_mean.any()
     assert torch.equal(head[-1].running_mean, own) and own.any()
+
+
+def test_codewords_are_assigned_by_features_as_the_head_will_see_them():
+    """Shared offsets are no reason for a codeword: the same order with them and without."""
+    rng = np.random.default_rng(0)
+    classes = np.arange(60) % CLASSES
+    features = 3 * rng.normal(size=(CLASSES, FEATURES))[classes] + rng.normal(size=(60, FEATURES))
+    orders = []
+    for offset in (0.0, 1e4):
+        torch.manual_seed(1)
+        method = build("dpn", bits=8, assignment="nearest", standardise=True)
+        method.prepare(tensor(features + offset), tensor(np.eye(CLASSES)[classes]), torch.arange(60))
+        orders.append(method.order.tolist())
+        wanted = tensor((features - features.mean(axis=0)) / features.std(axis=0, ddof=1))
+        seen = method.head[0].eval()(tensor(features + offset))
+        assert seen.numpy() == pytest.approx(wanted.numpy(), abs=1e-3)
+    assert orders[0] == orders[1]
+
+
+@pytest.mark.parametrize("hidden", [8, 9])
+def test_a_hidden_layer_is_no_layer_of_bits(hidden):
+    """Whose weights have as many rows as there are bits, or not."""
+    with pytest.raises(BitseekError, match=r"linear layer of 8 outputs"):
+        build("dnnh", bits=8, features=9, lengths=(4,), length_weights="dominance", hidden=hidden)
+    method = build("hashnet", bits=8, lengths=(4,), length_weights="dominance", hidden=hidden, dropout=0.5)
+    assert method.hash_weight() is method.head[-1].weight
+
+
+def test_too_wide_a_layer_is_refused():
+    with pytest.raises(BitseekError, match="less than or equal to 65536"):
+        make_recipe(METHODS["hashnet"], {"hidden": 10**13})
+
+
+def test_a_run_that_an_earlier_bitseek_wrote_with_other_names_is_told(tmp_path):
+    """PCDH's `width` was `hidden`, which is a layer in front by now."""
+    digits = bitseek.load_protocol("digits")
+    settings = {"bits": 8, "backbone": "small-cnn", "size": 8, "frozen": True, "device": "cpu", "epochs": 1}
+    bitseek.train("pcdh", digits, out=tmp_path / "run", width=16, **settings)
+    config = tmp_path / "run" / "config.json"
+    config.write_text(config.read_text().replace('"width"', '"dropout": 0, "hidden"').replace('"hidden": 0,', "", 1))
+    with pytest.raises(RunError, match="does not fit this version of bitseek: PCDH asks for the features"):
+        bitseek.load(tmp_path / "run")
 
 
 def test_a_run_with_it_is_loaded_encoded_adapted_and_resumed(tmp_path):

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from bitseek._checks import whole_number
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError
 
@@ -27,14 +28,14 @@ def order_of_bits(codes: Codes, lengths: Iterable[int]) -> Int64[np.ndarray, " b
         lengths: 1 … K each.
 
     Raises:
-        BitseekError: a length that is not.
+        BitseekError: a length that is none of these.
 
     >>> order_of_bits(Codes.from_bits([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 1, 1, 1]]), [2]).tolist()
     [2, 3, 0, 1]
     """
-    lengths = sorted(lengths, reverse=True)
-    if wrong := [length for length in lengths if not 1 <= length <= codes.bits]:
-        raise BitseekError(f"lengths of the first bits of codes of {codes.bits} bits are 1 … {codes.bits}, got {wrong}")
+    lengths = sorted((whole_number(length, "a length of first bits") for length in lengths), reverse=True)
+    if lengths and lengths[0] > codes.bits:
+        raise BitseekError(f"the first {lengths[0]} bits are asked for of codes that have {codes.bits}: leave it out")
     inside, after = list(range(codes.bits)), list[int]()
     if len(codes) > 1 and (len(codes) * codes.bits) ** 2 <= _MOST_WORK:
         signs = codes.to_signs().astype(np.float64)

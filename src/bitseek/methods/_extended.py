@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bitseek.errors import BitseekError
 from bitseek.labels import Labels
 from bitseek.methods._base import Batch, Method, Task
+from bitseek.methods._front import own_head
 from bitseek.methods._losses import self_distillation, unit_vectors
 from bitseek.methods._nested import cosines_from, dominance_weights, hash_weight, row_gradients
 from bitseek.methods._pairs import hinge_of_strangers, reachable_cosine
@@ -73,7 +74,7 @@ class Extended(Method):
             reachable_cosine(task.classes, bits, recipe.zeta) if recipe.strangers else 0.0 for bits in self.lengths
         ]
         if recipe.length_weights == "dominance":
-            hash_weight(self.head, task.bits)  # refuses a head without such a layer before anything is trained
+            self.hash_weight()  # refuses a head without such a layer before anything is trained
 
     def of_length(self, bits: int, base: type[Method], recipe: Recipe) -> Method:
         """The method with codes of so many bits; what is wrong with a shorter length is said of it."""
@@ -159,4 +160,8 @@ class Extended(Method):
         """w_l, whose sum is the number of lengths: 1, or by dominance where there is a gradient to look at."""
         if self.recipe.length_weights == "equal" or not all(each.requires_grad for each in objectives):
             return [1.0] * len(objectives)
-        return dominance_weights(row_gradients(objectives, hash_weight(self.head, self.task.bits), self.lengths))
+        return dominance_weights(row_gradients(objectives, self.hash_weight(), self.lengths))
+
+    def hash_weight(self) -> Tensor:
+        """(K, D) weights whose rows are the bits: of the head of the method, not of a hidden layer in front of it."""
+        return hash_weight(own_head(self.head, self.recipe), self.task.bits)

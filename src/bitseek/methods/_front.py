@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from torch import nn
+from torch import Tensor, nn
 
 from bitseek.errors import BitseekError
 from bitseek.methods._recipe import Recipe
@@ -20,20 +20,34 @@ def make_head(cls: "type[Method]", task: "Task", recipe: Recipe) -> nn.Module:
     Raises:
         BitseekError: something is put in front of a head that the method looks into, or fits to the features.
     """
-    layers: list[nn.Module] = []
+    front: list[nn.Module] = []
     if recipe.standardise:
         # momentum=None: the plain mean of all batches, for a moving one still shows where it started after few steps
-        layers.append(nn.BatchNorm1d(task.features, affine=False, momentum=None))
+        front.append(nn.BatchNorm1d(task.features, affine=False, momentum=None))
     if recipe.hidden:
-        layers += [nn.Dropout(recipe.dropout)] if recipe.dropout else []
-        layers += [nn.Linear(task.features, recipe.hidden), nn.ReLU()]
+        front += [nn.Dropout(recipe.dropout)] if recipe.dropout else []
+        front += [nn.Linear(task.features, recipe.hidden), nn.ReLU()]
         task = replace(task, features=recipe.hidden)
-    if layers and not cls.takes_front:
+    if front and not cls.takes_front:
         raise BitseekError(f"{cls.__name__} asks for the features as they are: leave out hidden and standardise")
     head = cls.build_head(task, recipe)
-    if not layers:
+    if not front:
         return head
-    return nn.Sequential(*layers, *(head if isinstance(head, nn.Sequential) else [head]))
+    return nn.Sequential(*front, *(head if isinstance(head, nn.Sequential) else [head]))
+
+
+def own_head(head: nn.Module, recipe: Recipe) -> nn.Module:
+    """A head that `make_head` has made, without what it put in front."""
+    front = int(recipe.standardise) + (2 + bool(recipe.dropout) if recipe.hidden else 0)
+    return head[front:] if front and isinstance(head, nn.Sequential) else head
+
+
+def standardise_by(head: nn.Module, features: Tensor) -> None:
+    """Let a head that standardises features do so by these, (n, D), as after an epoch of them; by one it cannot."""
+    first = next(head.children(), None)
+    if isinstance(first, nn.BatchNorm1d) and first.momentum is None and len(features) > 1:
+        first.reset_running_stats()
+        first.train()(features)
 
 
 def forget_features(head: nn.Module) -> None:

@@ -10,7 +10,6 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -28,6 +27,7 @@ Optimiser = Literal["adam", "sgd", "rmsprop"]
 
 BatchSize = Annotated[int, Field(ge=2)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Width = Annotated[int, Field(ge=0, le=65_536)]
 DropoutShare = Annotated[float, Field(ge=0, lt=1)]
 OrNone = Annotated[T | None, BeforeValidator(lambda value: None if value == "none" else value)]
 """A value or None, which a command line spells `none`."""
@@ -89,12 +89,13 @@ class Recipe(Value):
     contrastive learning), `weak-views` (the same changes, each half as often)."""
 
     standardise: bool = False
-    """Whether the head sees each feature less its mean, divided by its deviation: of the batch in training, afterwards
-    of the last epoch. For features that share a large offset, or are of different scales."""
-    hidden: NonNegativeInt = 0
+    """Whether the head sees each feature less its mean, divided by its deviation (1e-5 is added to the variance): those
+    of the batch in training, afterwards of the last epoch. For features that share a large offset, or are of different
+    scales."""
+    hidden: Width = 0
     """Width of a hidden layer with ReLU in front of the head; 0 for none."""
     dropout: DropoutShare = 0.0
-    """Share of the features dropped in training in front of that layer."""
+    """Share of the features dropped in training in front of that layer; without one it does nothing."""
 
     lengths: Lengths = ()
     """Nested codes: for each of these lengths, in bits, the first so many bits are trained to be a code in their own

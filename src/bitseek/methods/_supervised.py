@@ -11,6 +11,7 @@ from bitseek.codebooks import make_codebook, order_of_bits
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError
 from bitseek.methods._base import Batch, Method, Task
+from bitseek.methods._front import standardise_by
 from bitseek.methods._losses import softmax_cross_entropy, unit_vectors
 from bitseek.methods._recipe import CodebookName, Recipe
 
@@ -103,8 +104,9 @@ class ClassifierMethod(Method):
 
 @torch.no_grad()
 def logits_before(method: Method, features: Tensor) -> Tensor:
-    """(n, D) features → (n, K) logits of the head as it is, in evaluation mode."""
+    """(n, D) features → (n, K) logits of the head as it is, in evaluation mode; it standardises by these features."""
     training = method.head.training
+    standardise_by(method.head, features)
     method.head.eval()
     logits = torch.cat([method.head(part)[:, : method.task.bits] for part in features.split(ROWS)])
     method.head.train(training)

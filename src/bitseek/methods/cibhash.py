@@ -5,13 +5,13 @@ Qiu, Su, Ou, Yu, Chen, "Unsupervised Hashing with Contrastive Information Bottle
 
 import torch
 import torch.nn.functional as F
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bitseek.codes import signs
 from bitseek.methods._base import Batch, Card, Method
 from bitseek.methods._losses import straight_through
-from bitseek.methods._recipe import Augment, BatchSize, DropoutShare, Recipe, Shares, for_heads
+from bitseek.methods._recipe import Augment, BatchSize, DropoutShare, Recipe, Shares, Width, for_heads
 
 
 class CIBHashRecipe(Recipe):
@@ -28,11 +28,11 @@ class CIBHashRecipe(Recipe):
     """τ, of the contrast."""
     kl: NonNegativeFloat = 1e-3
     """β, weight of the divergence of the two views."""
-    hidden: NonNegativeInt = 1024
+    hidden: Width = 1024
     dropout: DropoutShare = 0.5
     """Share of the features dropped in training. The frozen VGG16 of the released code has dropout of 0.5 before
     its last two layers, active in training. Where features are computed once, both views are the same but for
-    this."""
+    this, and with `hidden=0`, which has none, not even for this."""
 
 
 class CIBHash(Method):

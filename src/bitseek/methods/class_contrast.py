@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveFloat
+from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
 from bitseek.errors import DataError
 from bitseek.labels import Labels
 from bitseek.methods._base import Batch, Card, Method
 from bitseek.methods._contrast import against_strangers, half_batches
-from bitseek.methods._recipe import DropoutShare, Recipe, for_heads
+from bitseek.methods._recipe import DropoutShare, Recipe, Width, for_heads
 from bitseek.methods._samplers import Classmates
 
 
@@ -28,7 +28,7 @@ class ClassContrastRecipe(Recipe):
     temperature: PositiveFloat = 0.2
     """τ, of the contrast."""
     standardise: bool = True
-    hidden: NonNegativeInt = 512
+    hidden: Width = 512
     dropout: DropoutShare = 0.5
 
 

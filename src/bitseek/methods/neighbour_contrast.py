@@ -10,7 +10,7 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from bitseek.errors import DataError
@@ -18,7 +18,7 @@ from bitseek.labels import Labels
 from bitseek.methods._base import Batch, Card, Method, Task
 from bitseek.methods._contrast import against_strangers, half_batches
 from bitseek.methods._losses import unit_vectors
-from bitseek.methods._recipe import Augment, DropoutShare, Recipe, for_heads
+from bitseek.methods._recipe import Augment, DropoutShare, Recipe, Width, for_heads
 
 PAIRS_AT_ONCE = 2**25
 """Cosines that `prepare` holds at once."""
@@ -40,7 +40,7 @@ class NeighbourContrastRecipe(Recipe):
     temperature: PositiveFloat = 0.3
     """τ, of the contrast. A higher one keeps apart what is far apart only: coarser classes."""
     standardise: bool = True
-    hidden: NonNegativeInt = 256
+    hidden: Width = 256
     dropout: DropoutShare = 0.5
 
 

@@ -3,6 +3,10 @@
 Chen, Liu, Zhou, Ma, Chen, Zhang, "Deep Hashing with Semantic Hash Centers for Image Retrieval", ACM TOIS 2025.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
+
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
@@ -10,7 +14,7 @@ from torch import Tensor
 from bitseek.codebooks import semantic_codebook
 from bitseek.codes import Codes
 from bitseek.errors import BitseekError
-from bitseek.methods._base import Card, Task
+from bitseek.methods._base import Card, Method, Task
 from bitseek.methods._recipe import BatchSize, CodebookName, DropoutShare, Optimiser, Recipe
 from bitseek.methods._supervised import ROWS, class_means
 from bitseek.methods.csq import CSQ, CSQRecipe
@@ -67,6 +71,11 @@ class SHC(CSQ):
                 "SHC gives its centres to the classes by how alike these are, so that assignment='nearest' would undo "
                 "it: leave out assignment, or take csq"
             )
+
+    def lead(self, shorter: Sequence[Method]) -> None:
+        """Let each length know the next shorter one: its centres are found by `prepare`, and there is nothing yet."""
+        for part, longer in pairwise(cast(list[SHC], [*shorter, self])):
+            longer.shorter = (part,)
 
     @property
     def prepares(self) -> bool:

@@ -224,9 +224,10 @@ class Hasher(nn.Module, ImageEncoder, OnTheHub):
         threads: int | None = None,
         unreadable: dict[int, str] | None = None,
     ) -> "Hasher":
-        """A copy whose head takes its batch norm from images of another kind than those of the training.
+        """A copy whose head takes its last batch norm from images of another kind than those of the training.
 
-        The bits are balanced on them (OrthoHash, supplement). Give it the images that will be searched, some hundreds,
+        The bits are balanced on them (OrthoHash, supplement); features that the head standardises before stay those of
+        the training. Give it the images that will be searched, some hundreds,
         as `encode` takes them; encode queries and database with the same copy, for it is another model. Of several
         processes each computes its share.
 
@@ -304,7 +305,10 @@ class Hasher(nn.Module, ImageEncoder, OnTheHub):
         state = {k.removeprefix("hasher."): v for k, v in tensors.items() if k.startswith("hasher.")}
         try:
             backbone = None if config.backbone is None else architecture(config.backbone)
-            head = make_head(method_class(config.method), config.task, config.full_recipe)
+            try:
+                head = make_head(method_class(config.method), config.task, config.full_recipe)
+            except BitseekError as error:
+                raise RuntimeError(error) from error
             hasher = cls(backbone, head, config.bits, config=config)
             hasher.codewords = state.get("codewords")
             hasher.load_state_dict(state)
