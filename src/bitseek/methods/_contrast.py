@@ -1,17 +1,34 @@
 """The contrast of codes: each item's own against strangers."""
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from bitseek.codes import signs
 from bitseek.methods._losses import straight_through, unit_vectors
+from bitseek.methods._recipe import DropoutShare, Recipe
 
 NEVER = -1e9
 """Logarithm of a weight of 0, small beside any cosine / τ of use; not −∞, for a sum over none has no gradient then."""
+
+
+class ContrastRecipe(Recipe):
+    """What both contrasts have.
+
+    Features are standardised: where they share a large offset, the head could begin with one code for all items
+    otherwise, which nothing leads away from.
+    """
+
+    batch_size: Annotated[int, Field(ge=4)] = 256
+    """Items of a step, half of them the others' own, classmates or neighbours; at least 4, so that there can be
+    strangers."""
+    standardise: bool = True
+    dropout: DropoutShare = 0.5
 
 
 def against_strangers(logits: Tensor, own: Tensor, weights: Tensor, temperature: float) -> Tensor:

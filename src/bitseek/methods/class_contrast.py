@@ -6,30 +6,25 @@ CIBHash. What it reaches against the methods of the field, and what of that its 
 """
 
 from collections.abc import Iterator
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from bitseek.errors import DataError
 from bitseek.labels import Labels
 from bitseek.methods._base import Batch, Card, Method
-from bitseek.methods._contrast import against_strangers, half_batches
-from bitseek.methods._recipe import DropoutShare, Recipe, Width, for_heads
+from bitseek.methods._contrast import ContrastRecipe, against_strangers, half_batches
+from bitseek.methods._recipe import Width, for_heads
 from bitseek.methods._samplers import Classmates
 
 
-class ClassContrastRecipe(Recipe):
+class ClassContrastRecipe(ContrastRecipe):
     """Chosen for heads, on held-out items of CIFAR-10 and CIFAR-100 (docs/auto.md); the rest is what all have."""
 
-    batch_size: Annotated[int, Field(ge=4)] = 256
-    """Items of a step, half of them classmates of the others; at least 4, so that there can be strangers."""
     temperature: PositiveFloat = 0.2
     """τ, of the contrast."""
-    standardise: bool = True
     hidden: Width = 512
-    dropout: DropoutShare = 0.5
 
 
 class ClassContrast(Method):
@@ -38,9 +33,6 @@ class ClassContrast(Method):
     The sum goes over the strangers r of i in the batch, that share no class with it, the mean over the rows there that
     do, then over all rows i that have any. An item without labels is a stranger of all. Codes are sign(u), whose
     gradient goes to σ(u).
-
-    Where features share a large offset and are not standardised first, the head can begin with one code for all items,
-    which nothing leads away from.
     """
 
     card = Card(

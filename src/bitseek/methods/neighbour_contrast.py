@@ -16,32 +16,28 @@ from torch import Tensor, nn
 from bitseek.errors import DataError
 from bitseek.labels import Labels
 from bitseek.methods._base import Batch, Card, Method, Task
-from bitseek.methods._contrast import against_strangers, half_batches
+from bitseek.methods._contrast import ContrastRecipe, against_strangers, half_batches
 from bitseek.methods._losses import unit_vectors
-from bitseek.methods._recipe import Augment, DropoutShare, Recipe, Width, for_heads
+from bitseek.methods._recipe import Augment, Recipe, Width, for_heads
 
 PAIRS_AT_ONCE = 2**25
 """Cosines that `prepare` holds at once."""
 
 
-class NeighbourContrastRecipe(Recipe):
+class NeighbourContrastRecipe(ContrastRecipe):
     """Chosen on held-out items of CIFAR-10, CIFAR-100 and MNIST, on features (docs/auto.md)."""
 
     epochs: PositiveInt = 30
     lr: PositiveFloat = 3e-3
     backbone_lr: NonNegativeFloat = 0.0
     augment: Augment = "none"
-    batch_size: Annotated[int, Field(ge=4)] = 256
-    """Items of a step, half of them neighbours of the others; at least 4, so that there are strangers."""
     neighbours: PositiveInt = 5
     """k, number of neighbours of an item, by the cosine of features; at most a third of the others."""
     among: Annotated[int, Field(ge=2)] = 50_000
     """Number of items, drawn at random, among which the neighbours of every item are looked for; at most all."""
     temperature: PositiveFloat = 0.3
     """τ, of the contrast. A higher one keeps apart what is far apart only: coarser classes."""
-    standardise: bool = True
     hidden: Width = 256
-    dropout: DropoutShare = 0.5
 
 
 class NeighbourContrast(Method):
@@ -55,9 +51,6 @@ class NeighbourContrast(Method):
     A stranger that is near is likely of the same class, so it counts less: w_ir = 1 − max(0, cos(f_i − μ, f_r − μ)).
     Where classes are tight, as on features that were trained on them, this leaves out most of what is no stranger at
     all; where they are not it changes little.
-
-    Where features share a large offset and are not standardised first, the head can begin with one code for all items,
-    which nothing leads away from.
 
     Attributes:
         near: (N, k) int64, the neighbours of each training item by its number; −1 for none.
