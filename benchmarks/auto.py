@@ -29,12 +29,12 @@ from bitseek.errors import BitseekError
 from bitseek.evaluation import evaluate
 from bitseek.methods import METHODS
 from bitseek.training import auto, train
-from bitseek.training._auto import fitting
+from bitseek.training._auto import AUTO, fitting
 from bitseek.training._neighbours import neighbours, neighbours_kept
 from frozen_ledger import load
 from paired import noise_of_seeds
 from record import RESULTS, record
-from trials import read_lines
+from trials import Rows
 
 
 def main() -> None:
@@ -62,17 +62,13 @@ def compared(file: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Both sides on one file of features."""
     data, labelled = load(file), not given.unlabelled
     seen = data if labelled else without_labels(data)
-    cache = {row["key"]: row for row in read_lines(given.cache)}
+    cache = Rows(given.cache)
 
     def kept(method: str, seed: int) -> dict[str, Any]:
-        budget = [given.minutes, given.trials] if method == "auto" else None
+        budget = [given.minutes, given.trials] if method == AUTO else None
         key = json.dumps([data.checksum[:16], method, given.bits, seed, labelled, budget])
-        if key not in cache:
-            cache[key] = {"key": key, **(chosen(seed) if method == "auto" else single(method, seed))}
-            with given.cache.open("a") as lines:
-                lines.write(json.dumps(cache[key]) + "\n")
-            print(time.strftime("%H:%M:%S"), data.name, method, seed, cache[key], flush=True)
-        return cache[key]
+        what = {"data": data.name, "trained": method, "seed": seed}
+        return cache.find(what, lambda: chosen(seed) if method == AUTO else single(method, seed), key)
 
     def single(method: str, seed: int) -> dict[str, Any]:
         started = time.perf_counter()

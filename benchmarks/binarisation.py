@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from bitseek.runs import Encoded, encode
 from bitseek.training import train
 from frozen_ledger import COMMON
 from record import RESULTS, record
-from trials import read_lines
+from trials import Rows
 
 BITS = (16, 32, 64)
 AT_ONCE = 50
@@ -53,19 +54,16 @@ def main() -> None:
     if given.database:
         drawn = np.random.default_rng(0).choice(data.database, given.database, replace=False)
         data = replace(data, database=np.sort(drawn), origin=None)
-    rows = {row["key"]: row for row in read_lines(given.cache)}
+    cache = Rows(given.cache)
     recipes = ledger_recipes()
     for bits in sorted(given.bits, reverse=True):
         for method in given.only or sorted(METHODS, key=lambda name: name not in recipes):
             for seed in range(given.seeds):
                 what = {"split": data.checksum[:16], "method": method, "bits": bits, "seed": seed}
-                key = json.dumps(what | {"recipe": recipes.get(method)}, sort_keys=True)
-                if key not in rows:
-                    rows[key] = {"key": key, **what, **trial(method, recipes.get(method), data, bits, seed)}
-                    with given.cache.open("a") as file:
-                        file.write(json.dumps(rows[key]) + "\n")
-                    print(time.strftime("%H:%M:%S"), told(rows[key]), flush=True)
-    found = [row for row in rows.values() if row["split"] == data.checksum[:16]]
+                recipe = recipes.get(method)
+                measure = partial(trial, method, recipe, data, bits, seed)
+                cache.find(what, measure, key=json.dumps(what | {"recipe": recipe}, sort_keys=True))
+    found = [row for row in cache.rows.values() if row["split"] == data.checksum[:16]]
     results = {"protocol": data.describe(), "features": of_features(data), "common": COMMON, "rows": joined(found)}
     record("binarisation", results)
     print("\n".join(table(results)))
@@ -138,13 +136,6 @@ def summary(method: str, bits: int, each: list[dict[str, Any]]) -> dict[str, Any
     }
     cost = round(max(means["inner_product"], means["cosine"]) - means["codes"], 4)
     return line | means | {"cost": cost, "seconds": round(float(np.mean([row["seconds"] for row in each])), 2)}
-
-
-def told(row: dict[str, Any]) -> str:
-    if "failed" in row:
-        return f"{row['method']} {row['bits']} failed: {row['failed']}"
-    figures = f"codes {row['codes']:.4f}, inner product {row['inner_product']:.4f}, cosine {row['cosine']:.4f}"
-    return f"{row['method']} {row['bits']} {row['recipe']}: {figures}, {row['seconds']} s"
 
 
 def table(results: dict[str, Any]) -> Iterator[str]:

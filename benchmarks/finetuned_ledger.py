@@ -130,7 +130,7 @@ class Ledger(Trials):
         """Train and measure: on the validation split, or on the queries."""
         key = self.key(method, schedule, seed, choosing)
         what = {"method": method, "bits": BITS, "seed": seed, "choosing": choosing, "change": schedule}
-        return self.find(key, what, lambda: self.run(method, schedule, seed, choosing, self.folder / "runs" / key))
+        return self.trial_of(key, what, lambda: self.run(method, schedule, seed, choosing, self.folder / "runs" / key))
 
     def run(self, method: str, schedule: dict[str, Any], seed: int, choosing: bool, folder: Path) -> Found:
         """One training, or the rest of it, and its evaluation; the run folder is removed once that is done."""

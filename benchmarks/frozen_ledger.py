@@ -168,7 +168,7 @@ class Ledger(Trials):
         data = self.inner if choosing else self.data
         what = {"method": method, "bits": bits, "seed": seed, "choosing": choosing, "change": change}
         key = self.key(method, change, bits, seed, choosing)
-        return self.find(key, what, lambda: run(method, change, data, bits, seed))
+        return self.trial_of(key, what, lambda: run(method, change, data, bits, seed))
 
     def promise(self, method: str) -> tuple[bool, float]:
         """Ascending from what shall be run first: whether it is slow by default, and how good it is then."""

@@ -20,7 +20,7 @@ was. Writes benchmarks/results/instances.json.
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,14 +39,16 @@ from bitseek.runs import Hasher, encode_features
 from bitseek.training import train
 from instance_views import make
 from record import record
-from trials import read_lines
+from trials import Rows
 
 BACKBONE, SIZE = "mobilenetv2_100", 96
 BITS = (64, 128, 512)
 SETS = ("other", "same")
 METHODS = {"orthohash": BITS, "relahash": (128,), "ce": (128,), "itq": BITS}
 """The code lengths of each."""
-WHOLE_BITS = 128
+WHOLE_METHOD, WHOLE_BITS = "orthohash", 128
+WHAT = ("set", "trained", "method", "bits")
+"""What the trials of several seeds have in common."""
 WHOLE_RECIPE: dict[str, Any] = {"lr": 1e-3, "backbone_lr": 0.1, "batch_size": 64, "augment": "none"}
 
 
@@ -62,23 +64,22 @@ def main() -> None:
     torch.set_num_threads(1)
     sets = {name: made(given.folder / name, name, given.root) for name in given.sets}
     features = {name: with_features(data, given.folder / f"{name}.npy", given.weights) for name, data in sets.items()}
-    trials = Trials(given.folder)
+    trials = Rows(given.folder / "trials.jsonl")
     for seed in range(given.seeds):
         for name, data in features.items():
-            for method, lengths in METHODS.items():
-                for bits in lengths:
-                    head = partial(train, method, data, bits=bits, seed=seed, weights=None, device="cpu")
-                    trials.run((name, "head", method, bits, seed), head, data)
+            for method, bits in [(method, bits) for method, lengths in METHODS.items() for bits in lengths]:
+                what = {"set": name, "trained": "head", "method": method, "bits": bits, "seed": seed}
+                head = partial(train, method, data, bits=bits, seed=seed, weights=None, device="cpu")
+                trials.find(what, partial(trial, head, data))
+    network = {"backbone": BACKBONE, "weights": given.weights, "size": SIZE, "device": "cpu"}
+    recipe = WHOLE_RECIPE | {"epochs": given.epochs}
     for name, data in sets.items() if given.epochs else ():
-        network = {"backbone": BACKBONE, "weights": given.weights, "size": SIZE, "device": "cpu"}
-        recipe = WHOLE_RECIPE | {"epochs": given.epochs}
-        trials.run(
-            (name, "whole", "orthohash", WHOLE_BITS, 0),
-            partial(train, "orthohash", data, bits=WHOLE_BITS, **network, **recipe), data,
-        )  # fmt: skip
+        what = {"set": name, "trained": "whole", "method": WHOLE_METHOD, "bits": WHOLE_BITS, "seed": 0}
+        whole = partial(train, WHOLE_METHOD, data, bits=WHOLE_BITS, **network, **recipe)
+        trials.find(what, partial(trial, whole, data), key=json.dumps([what, recipe], sort_keys=True))
     record("instances", {
-        "backbone": BACKBONE, "size": SIZE, "whole": WHOLE_RECIPE | {"epochs": given.epochs} if given.epochs else None,
-        "sets": {name: about(data) for name, data in features.items()}, "rows": rows(trials.found),
+        "backbone": BACKBONE, "size": SIZE, "whole": recipe if given.epochs else None,
+        "sets": {name: about(data) for name, data in features.items()}, "rows": rows(trials.rows.values()),
     })  # fmt: skip
 
 
@@ -94,25 +95,12 @@ def about(data: Protocol) -> dict[str, Any]:
     return {"protocol": data.describe() | {"name": "revisited"}, "features": of_features(data)}
 
 
-class Trials:
-    """Trainings and what was measured of them, each run once and kept in a file of the folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "trials.jsonl"
-        self.found = {tuple(row["what"]): row for row in read_lines(self.file)}
-
-    def run(self, what: tuple[Any, ...], training: Callable[[], Hasher], data: Protocol) -> None:
-        """Train and measure, unless that was done: what is (set, what learns, method, bits, seed)."""
-        if what in self.found:
-            return
-        started = time.perf_counter()
-        hasher = training()
-        seconds = round(time.perf_counter() - started, 1)
-        mAP = {variant: figures(report) for variant, report in variants(hasher, data)}
-        self.found[what] = {"what": what, "seconds": seconds, "found": mAP}
-        with self.file.open("a") as file:
-            file.write(json.dumps(self.found[what]) + "\n")
-        print(time.strftime("%H:%M:%S"), *what, f"{seconds} s", told(mAP), flush=True)
+def trial(training: Callable[[], Hasher], data: Protocol) -> dict[str, Any]:
+    """Train and measure."""
+    started = time.perf_counter()
+    hasher = training()
+    seconds = round(time.perf_counter() - started, 1)
+    return {"seconds": seconds, "found": {variant: figures(report) for variant, report in variants(hasher, data)}}
 
 
 def with_features(data: Protocol, file: Path, weights: Path) -> Protocol:
@@ -126,14 +114,14 @@ def with_features(data: Protocol, file: Path, weights: Path) -> Protocol:
     return replace(data, pool=pool, origin=None)
 
 
-def rows(found: dict[tuple[Any, ...], dict[str, Any]]) -> list[dict[str, Any]]:
+def rows(trials: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The trials of all seeds together."""
     joined: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for (*what, _seed), trial in sorted(found.items()):
-        joined.setdefault(tuple(what), []).append(trial)
+    for trial in sorted(trials, key=lambda trial: trial["seed"]):
+        joined.setdefault(tuple(trial[name] for name in WHAT), []).append(trial)
     return [
         {
-            **dict(zip(("set", "trained", "method", "bits"), what, strict=True)),
+            **dict(zip(WHAT, what, strict=True)),
             "seeds": len(each),
             "seconds": round(float(np.mean([trial["seconds"] for trial in each])), 1),
             "found": {
@@ -141,7 +129,7 @@ def rows(found: dict[tuple[Any, ...], dict[str, Any]]) -> list[dict[str, Any]]:
                 for variant, values in each[0]["found"].items()
             },
         }
-        for what, each in joined.items()
+        for what, each in sorted(joined.items())
     ]
 
 
@@ -181,15 +169,6 @@ def of_features(data: Protocol) -> dict[str, float]:
         )
         for level in data.levels
     }
-
-
-def told(found: dict[str, dict[str, float]]) -> str:
-    """The figures of one trial as a line: easy / medium / hard."""
-    return "  ".join(
-        f"{variant}: {values['easy']:.3f} / {values['medium']:.3f} / {values['hard']:.3f} "
-        f"(imbalance {values['bit_imbalance']:.3f})"
-        for variant, values in found.items()
-    )
 
 
 if __name__ == "__main__":

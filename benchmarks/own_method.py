@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +35,7 @@ from bitseek.models import LinearHead
 from bitseek.training import train
 from frozen_ledger import VALIDATION, load, validation_protocol
 from record import RESULTS, record
-from trials import read_lines
+from trials import Rows
 
 COMPOSED = "composed"
 BASES = ("jmlh", "shc", "hashnet", "dpn", "relahash")
@@ -175,7 +176,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     cast(dict[str, Any], METHODS)[COMPOSED] = Composed
-    rows = {row["key"]: row for row in read_lines(given.cache)}
+    cache = Rows(given.cache)
     folds = [validation_protocol(load(file), VALIDATION) for file in given.features]
     settings = {name: (name, {}) for name in BASES} | {name: (COMPOSED, terms) for name, terms in COMPOSITIONS.items()}
     found: list[dict[str, Any]] = []
@@ -184,13 +185,9 @@ def main() -> None:
             for bits in given.bits:
                 for seed in range(given.seeds):
                     what = {"data": fold.name, "split": fold.checksum[:16], "bits": bits, "seed": seed, "tried": name}
-                    key = json.dumps([what, terms], sort_keys=True)
-                    if key not in rows:
-                        rows[key] = {"key": key, **what, **trial(method, terms, fold, bits, seed)}
-                        with given.cache.open("a") as lines:
-                            lines.write(json.dumps(rows[key]) + "\n")
-                        print(time.strftime("%H:%M:%S"), fold.name, bits, seed, name, rows[key]["mAP"], flush=True)
-                    found.append({part: value for part, value in rows[key].items() if part != "key"})
+                    measure = partial(trial, method, terms, fold, bits, seed)
+                    row = cache.find(what, measure, key=json.dumps([what, terms], sort_keys=True))
+                    found.append({part: value for part, value in row.items() if part != "key"})
     record("own_method", {"compositions": COMPOSITIONS, "rows": found})
     print("\n".join(table(found)))
 

@@ -11,9 +11,9 @@ Writes benchmarks/results/same_head.json, and prints the table of docs/ledger.md
 """
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from bitseek.training import train
 from bitseek.training._search import FRONT
 from frozen_ledger import VALIDATION, load, validation_protocol
 from record import RESULTS, record
-from trials import read_lines
+from trials import Rows
 
 OURS = "class-contrast"
 NONE = {"standardise": False, "hidden": 0}
@@ -42,20 +42,15 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=RESULTS / "same_head.jsonl", help="trials already run")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    rows = {row["key"]: row for row in read_lines(given.cache)}
+    cache = Rows(given.cache)
     found = []
     for data in [validation_protocol(load(file), VALIDATION) for file in given.features]:
         for method in given.methods:
             other = NONE if method == OURS else FRONT
             for change in [{}, *({**other, "lr": rate} for rate in RATES)]:
-                what = {"split": data.checksum[:16], "method": method, "bits": given.bits, "change": change}
-                key = json.dumps(what, sort_keys=True)
-                if key not in rows:
-                    rows[key] = {"key": key, "data": data.name, **what, **trial(method, data, given.bits, change)}
-                    with given.cache.open("a") as file:
-                        file.write(json.dumps(rows[key]) + "\n")
-                    print(time.strftime("%H:%M:%S"), data.name, method, change, rows[key]["mAP"], flush=True)
-                found.append(rows[key])
+                split = {"data": data.name, "split": data.checksum[:16]}
+                what = split | {"method": method, "bits": given.bits, "change": change}
+                found.append(cache.find(what, partial(trial, method, data, given.bits, change)))
     record("same_head", {"bits": given.bits, "rows": found})
     print("\n".join(table(found)))
 

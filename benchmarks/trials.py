@@ -1,9 +1,9 @@
-"""Trials of a ledger: each is run once and kept, with the average precision of each query."""
+"""What a benchmark has measured, kept so that one that was stopped goes on where it was; and the trials of a ledger."""
 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,44 @@ class NotRunError(Exception):
     """A trial is asked for that is not in the cache of a ledger that runs none."""
 
 
-class Trials:
-    """What was run, in a folder that several processes share.
+class Rows:
+    """Rows that were measured, each once, in a file of JSON lines.
+
+    Args:
+        file: to which a row is added when it was measured.
+        others: files of other processes, which are read as well.
+    """
+
+    def __init__(self, file: Path, others: Iterable[Path] = ()) -> None:
+        self.file = file
+        self.rows: dict[str, dict[str, Any]] = {}
+        for each in [*others, file]:
+            self.rows |= {row["key"]: row for row in read_lines(each, mend=each == file)}
+
+    def find(self, what: Mapping[str, Any], measure: Callable[[], dict[str, Any]], key: str = "") -> dict[str, Any]:
+        """The row of this key; measured now if it was not before, and told.
+
+        Args:
+            what: it is of, which stands in it.
+            measure: gives the rest of it.
+            key: by default all of `what`.
+        """
+        key = key or json.dumps(what, sort_keys=True)
+        if key not in self.rows:
+            self.rows[key] = {"key": key, **what, **measure()}
+            with self.file.open("a") as lines:
+                lines.write(json.dumps(self.rows[key]) + "\n")
+            told = (str(value) for name, value in self.rows[key].items() if name not in SILENT)
+            print(time.strftime("%H:%M:%S"), *told, flush=True)
+        return self.rows[key]
+
+
+SILENT = ("key", "split", "diagnostics", "compared")
+"""What is not told of a row."""
+
+
+class Trials(Rows):
+    """Trials with the average precision of each query, in a folder that several processes share.
 
     Args:
         folder: of JSON lines, and of a file of average precisions for each trial.
@@ -31,35 +67,22 @@ class Trials:
     """
 
     def __init__(self, folder: Path, name: str, part: str = "1of1", *, runs: bool = True) -> None:
-        self.folder, self.name, self.runs = folder, name, runs
-        self.lines = folder / f"{name}-{part}.jsonl"
         (folder / "ap").mkdir(parents=True, exist_ok=True)
-        self.rows: dict[str, dict[str, Any]] = {}
-        for file in sorted(folder.glob(f"{name}-*.jsonl")):
-            self.rows |= {row["key"]: row for row in read_lines(file, mend=file == self.lines)}
+        super().__init__(folder / f"{name}-{part}.jsonl", sorted(folder.glob(f"{name}-*.jsonl")))
+        self.folder, self.name, self.runs = folder, name, runs
 
-    def find(self, key: str, what: Mapping[str, Any], run: Callable[[], Found]) -> dict[str, Any]:
+    def trial_of(self, key: str, what: Mapping[str, Any], run: Callable[[], Found]) -> dict[str, Any]:
         """The trial of this key; run now if it was not before, and kept with what it is of."""
-        if key not in self.rows:
+
+        def measure() -> dict[str, Any]:
             if not self.runs:
                 raise NotRunError
             found, precisions = run()
             if precisions is not None:
                 np.save(self.folder / "ap" / f"{key}.npy", precisions.astype(np.float32))
-            self.rows[key] = {"key": key, **what, **found}
-            with self.lines.open("a") as file:
-                file.write(json.dumps(self.rows[key]) + "\n")
-            print(
-                time.strftime("%H:%M:%S"),
-                self.name,
-                "val" if what["choosing"] else "test",
-                *(value for name, value in what.items() if name != "choosing"),
-                found["mAP"],
-                found.get("failed", ""),
-                f"{found['seconds']} s",
-                flush=True,
-            )
-        return self.rows[key]
+            return found
+
+        return self.find({"data": self.name, **what}, measure, key)
 
     def precisions(self, row: Mapping[str, Any]) -> np.ndarray:
         """Average precision of each query in a trial, (Q,)."""
