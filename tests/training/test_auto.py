@@ -118,6 +118,29 @@ def test_the_measure_is_the_mean_average_precision_on_the_fold(features, trained
     assert score == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / np.sqrt(len(drawn)) + 1e-3)
 
 
+def test_without_labels_the_measure_is_what_is_kept_of_the_nearest_eighth_and_quarter_by_walks(features):
+    """By a slow loop over the queries."""
+    nothing = Pool(features.pool.images, np.full(len(features.pool), -1), ())
+    here = bench(features, pool=nothing)
+    score, fold = here.measure("itq", {}, 2), here.fold(2)
+    codes = train("itq", fold, bits=8, seed=2, device="cpu").encode(here.features)
+    distances = hamming_distances(codes[fold.query], codes[fold.database])
+    ends = np.linalg.matrix_power(here.walks.step.toarray(), 8)
+    shares = []
+    for part in (8, 4):
+        count = round(len(fold.database) / part)
+        for row, query in enumerate(fold.query):
+            reached = ends[query, fold.database]
+            cosines = here.walks.cosines[query, fold.database]
+            near = sorted(range(len(fold.database)), key=lambda i: (-reached[i], -cosines[i], i))[:count]
+            for item in near:
+                before = (distances[row] < distances[row][item]).sum()
+                equal = (distances[row] == distances[row][item]).sum()
+                shares.append((part, min(1, max(0, (count - before) / equal))))
+    expected = np.mean([np.mean([share for of, share in shares if of == part]) for part in (8, 4)])
+    assert score == pytest.approx(expected, abs=1e-6)
+
+
 # --- what it never reads
 
 

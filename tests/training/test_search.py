@@ -195,7 +195,8 @@ def test_variants_change_one_thing_that_the_method_has(name):
         for _, recipe in found:
             changed = make_recipe(cls, recipe, frozen=True).model_dump()
             differ = {key: value for key, value in changed.items() if value != getattr(base, key)}
-            assert differ.keys() <= FRONT.keys() or [*differ] in (["epochs"], ["lr"], ["codebook"])
+            one = ["epochs", "lr", "codebook", *(["temperature"] if cls.card.labels == "none" else [])]
+            assert differ.keys() <= FRONT.keys() or [*differ] in [[name] for name in one]
             assert differ and (cls.takes_front or not differ.keys() & FRONT.keys())
 
 
@@ -205,6 +206,13 @@ def test_a_hidden_layer_is_tried_and_taken_away_again():
     assert next(variants("hashnet", then.recipe)) == with_it
     assert next(variants("class-contrast")).recipe == {"hidden": 0}
     assert "hidden" not in next(variants("sdhc")).recipe and "hidden" not in next(variants("pcdh")).recipe
+
+
+def test_a_temperature_goes_up_and_down_where_no_label_says_how_coarse_classes_are():
+    tried = {name: [r["temperature"] for _, r in variants(name) if "temperature" in r] for name in METHODS}
+    assert {name for name, found in tried.items() if found} == {"cibhash", "neighbour-contrast"}
+    assert tried["neighbour-contrast"] == [0.5, 0.18]
+    assert ("neighbour-contrast", {}) in list(variants("neighbour-contrast", {"temperature": 0.5}))
 
 
 def test_a_codebook_is_changed_where_it_decides_the_codewords():

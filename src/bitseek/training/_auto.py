@@ -86,10 +86,11 @@ def auto(
 
     The backbone is run once on a sample of the training items. Heads are trained on four fifths of these features and
     measured on the last fifth, within a budget, by successive halving (see `Search`). Where training items have labels
-    the measure is the protocol's mAP@k; otherwise it is the share of the nearest quarter in feature space, by walks
-    from neighbour to neighbour, that the codes keep (see `Bench`). The winner is trained on all training items, by the
-    recipe that won: with labels and images the whole network (see `of_network`); on features, with `frozen`, or without
-    labels its head alone. Queries are never looked at, nor is any item of the database that is no training item.
+    the measure is the protocol's mAP@k; otherwise it is the share of the nearest eighth and quarter in feature space,
+    by walks from neighbour to neighbour, that the codes keep (see `Bench`). The winner is trained on all training
+    items, by the recipe that won: with labels and images the whole network (see `of_network`); on features, with
+    `frozen`, or without labels its head alone. Queries are never looked at, nor is any item of the database that is no
+    training item.
 
     With `trials` as the only budget the same seed gives the same hasher, stopped or not. With `minutes` it depends on
     how long trials take here; a search that goes on keeps the times of the trials that it has.
@@ -158,7 +159,7 @@ def auto(
             "minutes": budget.minutes,
             "trials": budget.trials,
             "backbone": None if network is None else network.config.model_dump(mode="json", exclude={"weights"}),
-            "measure": "validation mAP" if labelled else "nearest quarter by walks kept",
+            "measure": "validation mAP" if labelled else "nearest eighth and quarter by walks kept",
             "items": len(sample),
         },
         resume=resume,

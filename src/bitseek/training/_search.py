@@ -30,6 +30,8 @@ FOLDS = 1 + len(SURVIVORS)
 STAGES = {"short": 0.3, "methods": 0.45, "recipes": 0.7, "again": 1.0}
 """The stages of a search, each with the share of the budget by whose use it ends, whatever is left to try in it."""
 
+COARSER = 5 / 3
+"""By how much a temperature is changed."""
 FRONT: Mapping[str, Any] = MappingProxyType({"standardise": True, "hidden": 512, "dropout": 0.5})
 """The hidden layer that is tried in front of a head: on features of a network that was trained on something else it
 does more than the choice of the loss, on others less than nothing (docs/ledger.md)."""
@@ -219,8 +221,9 @@ def short(method: str, items: int | None = None) -> dict[str, Any]:
 def variants(method: str, recipe: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Setting]:
     """A method with one thing of a recipe changed; nothing for one that is fitted in one go.
 
-    There is a hidden layer, or none any more; the epochs are twice or half as many, the rate is about 3 times higher or
-    lower, or the codebook is another one.
+    There is a hidden layer, or none any more; without labels the temperature of a contrast, which decides how coarse
+    the classes are that it finds, is higher or lower; the epochs are twice or half as many, the rate is about 3 times
+    higher or lower, or the codebook is another one.
 
     Args:
         method: its name.
@@ -233,6 +236,8 @@ def variants(method: str, recipe: Mapping[str, Any] = MappingProxyType({})) -> I
     now: Any = make_recipe(cls, recipe, frozen=True)
     front = {"hidden": 0} if now.standardise and now.hidden else FRONT
     changes = [front] if cls.takes_front else []
+    if cls.card.labels == "none" and hasattr(now, "temperature"):
+        changes += [{"temperature": rounded(factor * now.temperature)} for factor in (COARSER, 1 / COARSER)]
     changes += [{"epochs": 2 * now.epochs}, {"lr": rounded(3 * now.lr)}]
     changes += [{"epochs": max(1, now.epochs // 2)}, {"lr": rounded(0.3 * now.lr)}]
     if cls.takes_codebook:
