@@ -18,6 +18,7 @@ import argparse
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from bitseek.training._neighbours import neighbours, neighbours_kept
 from frozen_ledger import load
 from paired import noise_of_seeds
 from record import RESULTS, record
-from trials import Rows
+from trials import Rows, split_of
 
 
 def main() -> None:
@@ -66,9 +67,9 @@ def compared(file: Path, given: argparse.Namespace) -> dict[str, Any]:
 
     def kept(method: str, seed: int) -> dict[str, Any]:
         budget = [given.minutes, given.trials] if method == AUTO else None
-        key = json.dumps([data.checksum[:16], method, given.bits, seed, labelled, budget])
-        what = {"data": data.name, "trained": method, "seed": seed}
-        return cache.find(what, lambda: chosen(seed) if method == AUTO else single(method, seed), key)
+        what = {**split_of(data), "trained": method, "bits": given.bits, "seed": seed, "labelled": labelled}
+        measure = partial(chosen if method == AUTO else partial(single, method), seed)
+        return cache.find(what | {"budget": budget}, measure)
 
     def single(method: str, seed: int) -> dict[str, Any]:
         started = time.perf_counter()

@@ -31,7 +31,7 @@ from bitseek.runs import Encoded, encode
 from bitseek.training import train
 from frozen_ledger import COMMON
 from record import RESULTS, record
-from trials import Rows
+from trials import Rows, split_of
 
 BITS = (16, 32, 64)
 AT_ONCE = 50
@@ -54,16 +54,15 @@ def main() -> None:
     if given.database:
         drawn = np.random.default_rng(0).choice(data.database, given.database, replace=False)
         data = replace(data, database=np.sort(drawn), origin=None)
-    cache = Rows(given.cache)
+    cache, found = Rows(given.cache), []
     recipes = ledger_recipes()
     for bits in sorted(given.bits, reverse=True):
         for method in given.only or sorted(METHODS, key=lambda name: name not in recipes):
             for seed in range(given.seeds):
-                what = {"split": data.checksum[:16], "method": method, "bits": bits, "seed": seed}
+                what = {**split_of(data), "method": method, "bits": bits, "seed": seed}
                 recipe = recipes.get(method)
                 measure = partial(trial, method, recipe, data, bits, seed)
-                cache.find(what, measure, key=json.dumps(what | {"recipe": recipe}, sort_keys=True))
-    found = [row for row in cache.rows.values() if row["split"] == data.checksum[:16]]
+                found.append(cache.find(what, measure, key=json.dumps(what | {"recipe": recipe}, sort_keys=True)))
     results = {"protocol": data.describe(), "features": of_features(data), "common": COMMON, "rows": joined(found)}
     record("binarisation", results)
     print("\n".join(table(results)))

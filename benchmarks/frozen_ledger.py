@@ -42,7 +42,7 @@ from bitseek.methods import HEAD_RECIPE, METHODS, make_recipe
 from bitseek.metrics import Relevance, retrieval
 from bitseek.training import train
 from record import RESULTS, record
-from trials import Found, NotRunError, Trials, digest, figures, over_seeds
+from trials import Found, NotRunError, Trials, digest, digest_of_features, figures, over_seeds
 
 TRIALS = RESULTS.parents[1] / "runs" / "frozen_ledger"
 BITS = (64, 32, 16)
@@ -155,7 +155,7 @@ class Ledger(Trials):
     def __init__(self, data: Protocol, folder: Path, part: str = "1of1", *, runs: bool = True) -> None:
         super().__init__(folder, data.name, part, runs=runs)
         self.data, self.inner = data, validation_protocol(data, VALIDATION)
-        self.features = digest(np.ascontiguousarray(data.pool.images.rows(data.query)).tobytes())
+        self.features = digest_of_features(data)
 
     def key(self, method: str, change: dict[str, Any], bits: int, seed: int, choosing: bool) -> str:
         """Of all that decides what a trial gives, the whole recipe among it: another default is another trial."""

@@ -35,7 +35,7 @@ from bitseek.models import LinearHead
 from bitseek.training import train
 from frozen_ledger import VALIDATION, load, validation_protocol
 from record import RESULTS, record
-from trials import Rows
+from trials import Rows, split_of
 
 COMPOSED = "composed"
 BASES = ("jmlh", "shc", "hashnet", "dpn", "relahash")
@@ -184,7 +184,7 @@ def main() -> None:
         for fold in folds:
             for bits in given.bits:
                 for seed in range(given.seeds):
-                    what = {"data": fold.name, "split": fold.checksum[:16], "bits": bits, "seed": seed, "tried": name}
+                    what = {**split_of(fold), "bits": bits, "seed": seed, "tried": name}
                     measure = partial(trial, method, terms, fold, bits, seed)
                     row = cache.find(what, measure, key=json.dumps([what, terms], sort_keys=True))
                     found.append({part: value for part, value in row.items() if part != "key"})

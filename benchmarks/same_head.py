@@ -26,7 +26,7 @@ from bitseek.training import train
 from bitseek.training._search import FRONT
 from frozen_ledger import VALIDATION, load, validation_protocol
 from record import RESULTS, record
-from trials import Rows
+from trials import Rows, split_of
 
 OURS = "class-contrast"
 NONE = {"standardise": False, "hidden": 0}
@@ -48,8 +48,7 @@ def main() -> None:
         for method in given.methods:
             other = NONE if method == OURS else FRONT
             for change in [{}, *({**other, "lr": rate} for rate in RATES)]:
-                split = {"data": data.name, "split": data.checksum[:16]}
-                what = split | {"method": method, "bits": given.bits, "change": change}
+                what = {**split_of(data), "method": method, "bits": given.bits, "change": change}
                 found.append(cache.find(what, partial(trial, method, data, given.bits, change)))
     record("same_head", {"bits": given.bits, "rows": found})
     print("\n".join(table(found)))

@@ -9,11 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from bitseek.data import Protocol
 from bitseek.evaluation import Report
 from paired import ranks
 
 Found = tuple[dict[str, Any], np.ndarray | None]
 """What is told of a trial, `mAP` and `seconds` among it; and the average precision of each query if it was measured."""
+
+
+SILENT = ("key", "split", "features", "diagnostics", "compared")
+"""What is not told of a row."""
 
 
 class NotRunError(Exception):
@@ -26,13 +31,19 @@ class Rows:
     Args:
         file: to which a row is added when it was measured.
         others: files of other processes, which are read as well.
+
+    Raises:
+        SystemExit: a file has rows without a key.
     """
 
     def __init__(self, file: Path, others: Iterable[Path] = ()) -> None:
         self.file = file
         self.rows: dict[str, dict[str, Any]] = {}
         for each in [*others, file]:
-            self.rows |= {row["key"]: row for row in read_lines(each, mend=each == file)}
+            rows = read_lines(each, mend=each == file)
+            if any("key" not in row for row in rows):
+                raise SystemExit(f"{each} is of another format: move it away, and all is measured anew")
+            self.rows |= {row["key"]: row for row in rows}
 
     def find(self, what: Mapping[str, Any], measure: Callable[[], dict[str, Any]], key: str = "") -> dict[str, Any]:
         """The row of this key; measured now if it was not before, and told.
@@ -50,10 +61,6 @@ class Rows:
             told = (str(value) for name, value in self.rows[key].items() if name not in SILENT)
             print(time.strftime("%H:%M:%S"), *told, flush=True)
         return self.rows[key]
-
-
-SILENT = ("key", "split", "diagnostics", "compared")
-"""What is not told of a row."""
 
 
 class Trials(Rows):
@@ -94,6 +101,16 @@ class Trials(Rows):
         return [
             list(places) for places in ranks([np.stack([self.precisions(row) for row in rows]) for rows in methods])
         ]
+
+
+def split_of(data: Protocol) -> dict[str, str]:
+    """What tells the rows of a protocol on features from those of another one, or of other features."""
+    return {"data": data.name, "split": data.checksum[:16], "features": digest_of_features(data)[:16]}
+
+
+def digest_of_features(data: Protocol) -> str:
+    """Of those of the queries."""
+    return digest(np.ascontiguousarray(data.pool.images.rows(data.query)).tobytes())
 
 
 def figures(report: Report) -> dict[str, Any]:

@@ -7,7 +7,7 @@
 frozen ledger, and the held-out fifth searches them: what is kept of the nearest, of each of `DEPTHS` of them, stands
 beside the mAP by labels, which no search sees. No query is looked at. One seed, one thread; a row is kept in a cache.
 
-Writes benchmarks/results/without_labels.json, and prints the table of docs/auto.md.
+Writes benchmarks/results/without_labels.json, and prints a table, of which docs/auto.md has a part.
 """
 
 import argparse
@@ -24,13 +24,12 @@ from bitseek.training import train
 from bitseek.training._auto import _features, _sample
 from bitseek.training._bench import DEPTHS as MEASURED
 from bitseek.training._bench import Bench
-from bitseek.training._neighbours import neighbours_kept
 from frozen_ledger import load
 from record import RESULTS, record
-from trials import Rows
+from trials import Rows, split_of
 
 BITS = 64
-DEPTHS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+DEPTHS = [1 / 16, 1 / 8, 1 / 4, 1 / 2]
 """Shares of what is searched."""
 OURS = "neighbour-contrast"
 SETTINGS: list[tuple[str, dict[str, Any]]] = [
@@ -64,23 +63,20 @@ def measured(data: Protocol, cache: Rows) -> Iterator[dict[str, Any]]:
     sample = _sample(data, 0)
     bench = Bench(data, _features(data, sample, None, "cpu", None, None), BITS, 0, "cpu", labelled=False)
     fold = bench.fold(0)
-    counts = {depth: round(depth * len(fold.database)) for depth in DEPTHS}
-    near = bench.walks.neighbours(fold.query, fold.database, max(counts.values()))
     relevance = fold.relevance(fold.query, fold.database)
 
     def measure(method: str, change: dict[str, Any]) -> dict[str, Any]:
         hasher = train(method, fold, bits=BITS, device="cpu", **change)
         codes = hasher.encode(bench.features)
-        queries, database = codes[fold.query], codes[fold.database]
-        kept = {depth: neighbours_kept(queries, database, near[:, :count]) for depth, count in counts.items()}
+        kept = dict(zip(DEPTHS, bench.kept(codes, 0, DEPTHS), strict=True))
         return {
             "kept": {str(depth): round(share, 4) for depth, share in kept.items()},
             "measure": round(float(np.mean([kept[depth] for depth in MEASURED])), 4),
-            "mAP": round(retrieval(queries, database, relevance).mAP, 4),
+            "mAP": round(retrieval(codes[fold.query], codes[fold.database], relevance).mAP, 4),
         }
 
     for method, change in SETTINGS:
-        what = {"data": data.name, "split": data.checksum[:16], "method": method, "change": change}
+        what = {**split_of(data), "depths": DEPTHS, "method": method, "change": change}
         yield cache.find(what, lambda method=method, change=change: measure(method, change))
 
 

@@ -185,6 +185,30 @@ def test_a_line_that_was_cut_by_a_kill_is_dropped(frozen, tmp_path):
     assert cache.read_text() == '{"key": "a"}\n'
 
 
+def test_a_row_is_measured_once_and_belongs_to_what_it_is_of(frozen, tmp_path, capsys):
+    from trials import Rows, split_of
+
+    _, ledger = frozen
+    seen = []
+
+    def measure(value):
+        return lambda: seen.append(value) or {"mAP": value}
+
+    rows = Rows(tmp_path / "rows.jsonl")
+    assert rows.find({"bits": 16}, measure(0.5)) == {"key": '{"bits": 16}', "bits": 16, "mAP": 0.5}
+    assert "16 0.5" in capsys.readouterr().out
+    again = Rows(tmp_path / "rows.jsonl")
+    assert again.find({"bits": 16}, measure(0.6))["mAP"] == 0.5 and again.find({"bits": 32}, measure(0.7))["mAP"] == 0.7
+    assert seen == [0.5, 0.7]
+    images = Features((ledger.data.pool.images.rows(slice(None)) * np.float32(2),))
+    other = Pool(images, ledger.data.pool.labels.numbers, tuple("abcd"))
+    moved = Protocol("x", other, ledger.data.train, ledger.data.query, ledger.data.database)
+    assert split_of(moved)["split"] == split_of(ledger.data)["split"] and split_of(moved) != split_of(ledger.data)
+    (tmp_path / "old.jsonl").write_text('{"what": ["a"]}\n')
+    with pytest.raises(SystemExit, match=r"old\.jsonl is of another format"):
+        Rows(tmp_path / "old.jsonl")
+
+
 def test_with_one_seed_the_test_is_the_paired_t_test_over_queries(paired):
     rng = np.random.default_rng(0)
     a, b = rng.random((2, 1, 50))

@@ -61,7 +61,6 @@ def by_hand(name, data, seed, **recipe):
             {"params": [*method.parameters()], "lr": hyper.lr},
         ],
         weight_decay=hyper.weight_decay,
-        fused=True,  # the other forms round otherwise, which is a whole step where a gradient is zero
     )
     step, state = 0, torch.get_rng_state()
     for epoch in range(hyper.epochs):

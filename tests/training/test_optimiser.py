@@ -84,6 +84,13 @@ def test_a_frozen_backbone_has_no_group():
     assert {id(p) for p in group["params"]} == {id(p) for p in method.parameters()}
 
 
+def test_adam_is_fused_for_a_head_alone():
+    """With a backbone, parameters and the gradients that processes have averaged may lie in memory in another order."""
+    method = a_method()
+    assert make_optimiser(method, None, method.recipe).param_groups[0]["fused"] is True
+    assert not any(group["fused"] for group in make_optimiser(method, nn.Linear(2, 6), method.recipe).param_groups)
+
+
 def test_sgd_steps_as_the_formula_says():
     method = a_method(optimiser="sgd", lr=0.1, weight_decay=0.01)
     weight = method.head.weight

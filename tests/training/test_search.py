@@ -164,6 +164,7 @@ def test_a_journal_is_of_one_search(tmp_path):
     with pytest.raises(RunError, match="another search: its bits is 8, not 16"):
         Journal(tmp_path / "run", {"bits": 16}, resume=True)
     assert (tmp_path / "run" / "auto.json").read_bytes() == before
+    assert Journal(tmp_path / "run", {"bits": 8}, resume=True).trials == journal.trials
     (tmp_path / "run" / "auto.json").write_text('{"format": "mine"}')
     with pytest.raises(RunError, match="cannot be read: it is of something else"):
         Journal(tmp_path / "run", {"bits": 8}, resume=True)
@@ -171,6 +172,18 @@ def test_a_journal_is_of_one_search(tmp_path):
     (tmp_path / "notes" / "mine.txt").write_text("x")
     with pytest.raises(RunError, match="is not a run"):
         Journal(tmp_path / "notes", {}, resume=True)
+
+
+def test_what_another_version_measured_by_matters_until_it_has_chosen(tmp_path):
+    with Journal(tmp_path / "run", {"bits": 8, "measure": "before"}) as journal:
+        journal.add(Trial("methods", "dpn", {}, 0, 0.5, 1.0))
+    now = {"bits": 8, "measure": "now"}
+    with pytest.raises(RunError, match="its measure is 'before', not 'now'; another version of bitseek began it"):
+        Journal(tmp_path / "run", now, resume=True)
+    journal.close("dpn", {})
+    assert Journal(tmp_path / "run", now, resume=True).chosen == {"method": "dpn", "recipe": {}}
+    with pytest.raises(RunError, match="its bits is 8, not 16"):
+        Journal(tmp_path / "run", now | {"bits": 16}, resume=True)
 
 
 def test_a_search_that_fails_before_its_first_trial_leaves_nothing(tmp_path):

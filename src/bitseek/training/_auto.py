@@ -17,7 +17,7 @@ from bitseek.methods import HEAD_RECIPE, METHODS, Recipe, make_recipe, method_cl
 from bitseek.models import Backbone, derived_seed, join_ranks, pick_device, ranks
 from bitseek.runs import EncodedFeatures, Hasher, encode_features
 from bitseek.training._bench import Bench
-from bitseek.training._journal import Journal, Trial
+from bitseek.training._journal import MEASURE, Journal, Trial
 from bitseek.training._loop import Progress
 from bitseek.training._search import Budget, Search
 from bitseek.training._train import pick_backbone, train
@@ -159,7 +159,7 @@ def auto(
             "minutes": budget.minutes,
             "trials": budget.trials,
             "backbone": None if network is None else network.config.model_dump(mode="json", exclude={"weights"}),
-            "measure": "validation mAP" if labelled else "nearest eighth and quarter by walks kept",
+            MEASURE: "validation mAP" if labelled else "nearest eighth and quarter by walks kept",
             "items": len(sample),
         },
         resume=resume,

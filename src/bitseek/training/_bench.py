@@ -1,9 +1,11 @@
 """What a head is measured by before any query is seen: training items that it was not trained on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from bitseek.codes import Codes
 from bitseek.data import Pool, Protocol
 from bitseek.errors import BitseekError
 from bitseek.images import Features
@@ -59,7 +61,7 @@ class Bench:
         self.features: Any = computed.features
         if not labelled:
             self.walks = Walks(self.features)
-            self.near: dict[int, np.ndarray] = {}  # of each fold that was measured
+            self.near: dict[tuple[int, int], np.ndarray] = {}  # by fold and how many
         labels = data.pool.labels[computed.ids]
         self.pool = Pool(Features((computed.features,)), labels, data.pool.classes, name=data.pool.name)
         order = np.random.default_rng(derived_seed(seed, "folds", 0)).permutation(items)
@@ -96,12 +98,21 @@ class Bench:
         fold = self.fold(number)
         hasher = train(method, fold, bits=self.bits, seed=self.seed + number, device=self.device, **recipe)
         codes = hasher.encode(self.features)
-        queries, database = codes[fold.query], codes[fold.database]
         if not self.labelled:
-            counts = [max(1, round(depth * len(fold.database))) for depth in DEPTHS]
-            if number not in self.near:
-                self.near[number] = self.walks.neighbours(fold.query, fold.database, max(counts))
-            kept = [neighbours_kept(queries, database, self.near[number][:, :count]) for count in counts]
-            return float(np.mean(kept))
+            return float(np.mean(self.kept(codes, number)))
         relevance = fold.relevance(fold.query, fold.database)
+        queries, database = codes[fold.query], codes[fold.database]
         return float(retrieval(queries, database, relevance, k=fold.k, denominator=fold.denominator).mAP)
+
+    def kept(self, codes: Codes, number: int, depths: Sequence[float] = DEPTHS) -> list[float]:
+        """What codes of all items keep of the nearest by walks of a fold, for each of some shares of what is searched.
+
+        Without labels only.
+        """
+        fold = self.fold(number)
+        counts = [max(1, round(depth * len(fold.database))) for depth in depths]
+        most = (number, max(counts))
+        if most not in self.near:
+            self.near[most] = self.walks.neighbours(fold.query, fold.database, max(counts))
+        queries, database = codes[fold.query], codes[fold.database]
+        return [neighbours_kept(queries, database, self.near[most][:, :count]) for count in counts]

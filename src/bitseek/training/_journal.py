@@ -9,6 +9,8 @@ from bitseek._files import FilePath, read_json, user_path, write_json
 from bitseek.errors import BitseekError, RunError
 from bitseek.runs import SEARCH, RunConfig, make_run_folder
 
+MEASURE = "measure"
+"""The fact that says by what settings are compared: not the user's, but this version's."""
 FORMAT = "bitseek: what auto tried, 1"
 
 
@@ -65,10 +67,14 @@ class Journal:
             raise RunError(f"{folder} holds a run already; go on with it by --resume, or give another --out")
         stored = read_journal(folder)
         for name in (name for name, value in self.facts.items() if stored["for"].get(name) != value):
-            raise RunError(
-                f"{folder} is another search: its {name} is {stored['for'].get(name)!r}, not {self.facts[name]!r}; "
-                "resume with what it was started with, or give another --out"
-            )
+            if name != MEASURE:
+                remedy = "resume with what it was started with, or give another --out"
+            elif stored["chosen"] is None:
+                remedy = "another version of bitseek began it; go on with that one, or give another --out"
+            else:
+                continue  # what was chosen stays, whatever it was measured by
+            before, now = stored["for"].get(name), self.facts[name]
+            raise RunError(f"{folder} is another search: its {name} is {before!r}, not {now!r}; {remedy}")
         self.trials = [Trial(**trial) for trial in stored["trials"]]
         self.chosen = stored["chosen"]
 
