@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bitseek.methods import METHODS, Recipe, Task
+from bitseek.methods import METHODS, Recipe, Task, make_recipe
 from bitseek.training._optimiser import learning_rate, make_optimiser, set_learning_rate
 
 
@@ -89,6 +89,14 @@ def test_adam_is_fused_for_a_head_alone():
     method = a_method()
     assert make_optimiser(method, None, method.recipe).param_groups[0]["fused"] is True
     assert not any(group["fused"] for group in make_optimiser(method, nn.Linear(2, 6), method.recipe).param_groups)
+
+
+@pytest.mark.parametrize("name", [name for name, cls in METHODS.items() if cls.by_gradient])
+def test_what_a_method_learns_lies_in_memory_as_its_gradients_do(name):
+    """Or Adam, fused, would pair a parameter with the gradient of another place."""
+    cls = METHODS[name]
+    method = cls(Task(features=24, bits=16, classes=6, items=40), make_recipe(cls, {}, frozen=True))
+    assert all(parameter.is_contiguous() for parameter in method.parameters())
 
 
 def test_sgd_steps_as_the_formula_says():
