@@ -84,7 +84,7 @@ def _parts() -> None:
         for _ in range(2)
     ]
     networks[1].load_state_dict(networks[0].state_dict())
-    alone, shared = (network.double() for network in networks)
+    alone, shared = (network.double().to(memory_format=torch.channels_last) for network in networks)
     synchronise_batch_norm(shared)
     rows = slice(0, 2) if rank() == 0 else slice(2, 7)
     assert place_in_whole(rows.stop - rows.start, device) == rows
@@ -95,6 +95,7 @@ def _parts() -> None:
     sum_gradients(shared.parameters())
     for one, other in zip(alone.parameters(), shared.parameters(), strict=True):
         torch.testing.assert_close(other.grad, one.grad, rtol=1e-12, atol=1e-12)
+        assert other.grad.stride() == other.stride()  # in memory, too: there are optimisers that pair them so
     for one, other in zip(alone.buffers(), shared.buffers(), strict=True):
         torch.testing.assert_close(other, one, rtol=1e-12, atol=1e-12)
     alone.zero_grad()

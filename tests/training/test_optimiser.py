@@ -85,7 +85,7 @@ def test_a_frozen_backbone_has_no_group():
 
 
 def test_adam_is_fused_for_a_head_alone():
-    """With a backbone, parameters and the gradients that processes have averaged may lie in memory in another order."""
+    """Whose time its steps are; a whole network is trained to the weights that it was trained to before."""
     method = a_method()
     assert make_optimiser(method, None, method.recipe).param_groups[0]["fused"] is True
     assert not any(group["fused"] for group in make_optimiser(method, nn.Linear(2, 6), method.recipe).param_groups)

@@ -182,8 +182,10 @@ def _reduce(parameters: Iterable[nn.Parameter], factor: float) -> None:
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         dist.all_reduce(flat)
         flat *= factor
-        for parameter, part in zip(together, flat.split([one.numel() for one in together]), strict=True):
-            parameter.grad = part.view_as(parameter)
+        parts = flat.split([one.numel() for one in together])
+        for parameter, gradient, part in zip(together, gradients, parts, strict=True):
+            # copied, not a view of `part`: torch promises a gradient that lies in memory as its parameter does
+            parameter.grad = gradient.copy_(part.view_as(gradient))
 
 
 def synchronise_batch_norm(network: nn.Module) -> None:

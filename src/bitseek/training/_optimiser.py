@@ -25,8 +25,7 @@ def make_optimiser(method: Method, backbone: nn.Module | None, recipe: Recipe) -
     if recipe.optimiser == "rmsprop":
         return torch.optim.RMSprop(groups, recipe.lr, weight_decay=recipe.weight_decay)
     # In one pass over the parameters, not ten: so Adam has 6 % of the processor time of a head with a hidden layer, and
-    # a quarter otherwise. Not with a backbone: the fused form pairs parameters and gradients as they lie in memory, and
-    # those of images lie with the channels last, where a gradient that processes have averaged does not.
+    # a quarter otherwise. Beside the time of a backbone that is nothing, and there it only rounds in another way.
     fused = True if backbone is None else None
     return torch.optim.Adam(groups, recipe.lr, weight_decay=recipe.weight_decay, fused=fused)
 
