@@ -90,7 +90,7 @@ KNOBS: dict[str, tuple[dict[str, Any], ...]] = {
     "pcdh": ({"alpha": 0.0}, {"beta": 100.0}),
     "angular-dsh": ({"margin": 0.0}, {"beta": 0.0}),
     "dsdh": ({"memory": True}, {"quantisation": 1.0}),
-    "dfh": ({"mu": 1.0}, {"margin": 1.0}),
+    "dfh": ({"mu": 0.1}, {"margin": 1.0}),
     "daph": ({"independence": 0.0, "balance": 0.0}, {"gamma": 5.0}),
     "cnnh": ({"sweeps": 3},),
     "asymmetric-dsh": ({"gamma": 20.0}, {"passes": 1}),

@@ -13,7 +13,7 @@ from bitseek.codes import signs
 from bitseek.methods._base import Batch, Card, Method, Task
 from bitseek.methods._discrete import descend_by_bit
 from bitseek.methods._pairs import MemoryBank
-from bitseek.methods._recipe import BatchSize, Optimiser, Recipe
+from bitseek.methods._recipe import BatchSize, Optimiser, Recipe, for_heads
 
 
 class DFHRecipe(Recipe):
@@ -57,6 +57,7 @@ class DFH(Method):
         idea="a likelihood of pairs with a margin, and codes close to binary centres of the classes that are far apart",
     )
     recipe_class = DFHRecipe
+    head_recipe = for_heads(mu=1.0, epochs=60)
     recipe: DFHRecipe
     centres: Tensor
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from bitseek.methods._base import Batch, Card
 from bitseek.methods._losses import distance_to_signs
 from bitseek.methods._pairs import PairMethod, PairRecipe
-from bitseek.methods._recipe import BatchSize
+from bitseek.methods._recipe import BatchSize, for_heads
 from bitseek.methods.sdhc import orthogonality_error
 from bitseek.models import LinearHead
 
@@ -50,6 +50,7 @@ class SDH(PairMethod):
         idea="small scatter within classes and large between them, large variance, orthogonal projections",
     )
     recipe_class = SDHRecipe
+    head_recipe = for_heads(lr=9e-3)
     recipe: SDHRecipe
     nests = False
     takes_front = False
