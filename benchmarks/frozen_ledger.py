@@ -101,7 +101,6 @@ KNOBS: dict[str, tuple[dict[str, Any], ...]] = {
     "bihalf": ({"gamma": 1.0}, {"gamma": 0.0}),
     "bihalf-unsupervised": ({"gamma": 1.0}, {"gamma": 0.0}),
     "cibhash": ({"kl": 0.0}, {"dropout": 0.2}),
-    "class-contrast": ({"temperature": 0.15}, {"dropout": 0.3}),
     "neighbour-contrast": ({"neighbours": 10}, {"dropout": 0.2}),
     "ssdh-unsupervised": ({"near": 1.0, "far": 1.0}, {"near": 3.0, "far": 1.0}),
     "tbh": ({"adversarial": 0.0}, {"bottleneck": 128}),

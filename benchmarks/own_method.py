@@ -3,10 +3,11 @@
     python benchmarks/own_method.py cifar160.npz cifar100.npz [--bits 16 64] [--seeds 1]
 
 A linear head on the features of the frozen ledger is trained by each composition of `COMPOSITIONS`, on four fifths of
-the training items, and by the methods of `BASES` with the recipes that heads have by default; the last fifth searches
-itself. No query is looked at. A trial is kept in a cache, so that a run that was stopped goes on. One thread.
+the training items, and by the methods of `BASES` with the recipes that heads have by default; then some of both with
+the hidden layer of `DEEP` in front. The last fifth searches itself. No query is looked at. A trial is kept in a cache,
+so that a run that was stopped goes on. One thread.
 
-Writes benchmarks/results/own_method.json, and prints the table of docs/ledger.md.
+Writes benchmarks/results/own_method.json, and prints the rows of two tables of docs/ledger.md.
 """
 
 import argparse
@@ -30,9 +31,11 @@ from bitseek.methods._losses import random_bits, softmax_cross_entropy, unit_vec
 from bitseek.methods._pairs import batch_pairs
 from bitseek.methods._recipe import CodebookName, Recipe
 from bitseek.methods._supervised import CodebookMethod, CodebookRecipe, class_means
+from bitseek.methods.neighbour_contrast import against_strangers
 from bitseek.methods.shc import class_similarity, confusions
 from bitseek.models import LinearHead
 from bitseek.training import train
+from bitseek.training._search import FRONT
 from frozen_ledger import VALIDATION, load, validation_protocol
 from record import RESULTS, record
 from trials import Rows, split_of
@@ -55,6 +58,18 @@ COMPOSITIONS: dict[str, dict[str, Any]] = {
     "cosine, nearest codewords": {"cosine": 1, "assignment": "nearest"},
 }
 """`half` is the prefix of half of the bits; other codebooks have no words for 100 classes in 8 bits."""
+DEEP = {**FRONT, "lr": 3e-3}
+DEEP_BASES = ("jmlh", "shc", "hashnet", "dtsh")
+DEEP_COMPOSITIONS: dict[str, dict[str, Any]] = {
+    "pairs": {"pairs": 1},
+    "semantic centres": {"centres": 1, "semantic": True},
+    "contrast": {"contrast": 1},
+    "pairs + semantic centres": {"pairs": 1, "centres": 1, "semantic": True},
+    "contrast + semantic centres": {"contrast": 1, "centres": 1, "semantic": True},
+    "random bits + semantic centres": {"drawn": 1, "centres": 1, "semantic": True},
+    "semantic centres, mixed features": {"centres": 1, "semantic": True, "mixed": 0.4},
+    "random bits, mixed features": {"drawn": 1, "mixed": 0.4},
+}
 FOLDS, RIDGE = 5, 0.3
 
 
@@ -72,6 +87,8 @@ class ComposedRecipe(CodebookRecipe):
     """Cross-entropy of the cosines with the codewords, margin 0.2, scale 8 (OrthoHash)."""
     centres: float = 0.0
     """Bit by bit towards the codeword (CSQ)."""
+    contrast: float = 0.0
+    """Each item's classmates in the batch against its strangers there, by the cosines of their codes, τ = 0.2."""
     ranking: float = 0.0
     """Cross-entropy of the softmax of an item's products with the others, against the share of what is alike."""
     semantic: bool = False
@@ -98,8 +115,8 @@ class Composed(CodebookMethod):
 
     @classmethod
     def build_head(cls, task: Task, recipe: ComposedRecipe) -> nn.Sequential:
-        """Dropout and a linear layer."""
-        return nn.Sequential(nn.Dropout(recipe.dropout), LinearHead(task.features, task.bits))
+        """Dropout, which a hidden layer has in front of it if there is one, and a linear layer."""
+        return nn.Sequential(nn.Dropout(0 if recipe.hidden else recipe.dropout), LinearHead(task.features, task.bits))
 
     @property
     def prepares(self) -> bool:
@@ -142,8 +159,11 @@ class Composed(CodebookMethod):
         if of.centres:
             wanted = (labels @ self.book + 1) / 2
             terms["centres"] = of.centres * F.binary_cross_entropy_with_logits(2 * logits, wanted)
+        itself = torch.eye(len(logits), dtype=torch.bool)
+        if of.contrast:
+            mates, strangers = (alike > 0) & ~itself, (alike == 0).to(logits.dtype)
+            terms["contrast"] = of.contrast * against_strangers(logits, mates, strangers, 0.2)
         if of.ranking:
-            itself = torch.eye(len(logits), dtype=torch.bool)
             wanted = alike.masked_fill(itself, 0)
             wanted = wanted / wanted.sum(dim=1, keepdim=True).clamp(min=1e-6)
             found = products.masked_fill(itself, -1e9).log_softmax(dim=1)
@@ -179,6 +199,8 @@ def main() -> None:
     cache = Rows(given.cache)
     folds = [validation_protocol(load(file), VALIDATION) for file in given.features]
     settings = {name: (name, {}) for name in BASES} | {name: (COMPOSED, terms) for name, terms in COMPOSITIONS.items()}
+    settings |= {f"{name}, deep": (name, DEEP) for name in DEEP_BASES}
+    settings |= {f"{name}, deep": (COMPOSED, {**DEEP, **terms}) for name, terms in DEEP_COMPOSITIONS.items()}
     found: list[dict[str, Any]] = []
     for name, (method, terms) in settings.items():
         for fold in folds:
@@ -188,7 +210,8 @@ def main() -> None:
                     measure = partial(trial, method, terms, fold, bits, seed)
                     row = cache.find(what, measure, key=json.dumps([what, terms], sort_keys=True))
                     found.append({part: value for part, value in row.items() if part != "key"})
-    record("own_method", {"compositions": COMPOSITIONS, "rows": found})
+    compositions = {"linear": COMPOSITIONS, "deep": DEEP_COMPOSITIONS}
+    record("own_method", {"compositions": compositions, "front": DEEP, "rows": found})
     print("\n".join(table(found)))
 
 

@@ -7,7 +7,9 @@ from tests.methods.harness import batch_of, build, tensor
 from tests.methods.oracles_classification import CLASSES, FEATURES, LABELS, random
 
 import bitseek
+from bitseek.data import Pool, Protocol
 from bitseek.errors import BitseekError, RunError
+from bitseek.images import Features
 from bitseek.methods import METHODS, Task, forget_features, make_head, make_recipe
 
 TAKES = [name for name, cls in METHODS.items() if cls.takes_front]
@@ -92,6 +94,29 @@ def test_statistics_begin_anew_where_they_are_those_of_all_batches():
     forget_features(head)
     assert head[0].num_batches_tracked == 0 and not head[0].running_mean.any()
     assert torch.equal(head[-1].running_mean, own) and own.any()
+
+
+def test_after_training_features_are_standardised_by_the_last_epoch():
+    """A moving average would still be far from an offset after few steps."""
+    head = build("hashnet", **FRONT).head.train()
+    for shift in (0.0, 1e3):
+        forget_features(head)
+        batches = tensor(random((3, 8, FEATURES)) + shift)
+        for batch in batches:
+            head(batch)
+    norm = head[0].eval()
+    assert norm.running_mean.numpy() == pytest.approx(batches.mean(dim=(0, 1)).numpy())
+    assert norm(batches.flatten(0, 1)).std(dim=0).numpy() == pytest.approx(np.ones(FEATURES), abs=0.2)
+
+
+def test_few_steps_are_enough_for_standardised_features_that_share_an_offset():
+    generator, labels = np.random.default_rng(0), np.tile(np.arange(4), 30)
+    features = 3 * generator.normal(size=(4, 32))[labels] + generator.normal(size=(120, 32)) + 1e3
+    pool, items = Pool(Features((features.astype(np.float32),)), labels, tuple("abcd")), np.arange(120)
+    data = Protocol("offset", pool, items[:60], items[60:], items[60:])
+    recipe = {"hidden": 12, "lr": 3e-3, "weights": None, "device": "cpu"}
+    found = {on: bitseek.train("hashnet", data, bits=16, standardise=on, **recipe) for on in (True, False)}
+    assert bitseek.evaluate(found[True], data).mAP > 0.95 and bitseek.evaluate(found[False], data).mAP < 0.5
 
 
 def test_codewords_are_assigned_by_features_as_the_head_will_see_them():

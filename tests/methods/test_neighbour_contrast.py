@@ -57,6 +57,13 @@ def test_neighbours_are_those_of_scikit_learn_about_the_mean():
     assert [set(row) for row in method.near.tolist()] == [set(row) for row in expected.tolist()]
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_codes_do_not_begin_as_one_where_features_share_an_offset(offset):
+    method = build("neighbour-contrast")
+    ones = (method.head(tensor(random((64, FEATURES)) + offset)) > 0).double().mean(dim=0)
+    assert ((ones > 0.1) & (ones < 0.9)).any()
+
+
 def test_neighbours_are_looked_for_among_some_items():
     method, _ = prepared(items=60, neighbours=4, among=10)
     assert len(np.unique(method.near)) <= 10

@@ -125,22 +125,3 @@ def test_no_labels_at_all():
             list(classes_by_images(labels, 2, 2, random()))
         with pytest.raises(DataError):
             list(drawn_triplets(labels, 2, random()))
-
-
-@given(labelled, st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
-def test_classmates_of_any_multi_label_data(rows, seed):
-    labels = Labels.of(multi_hot(rows, 6))
-    drawn = _samplers.Classmates(labels)
-    mates = {i: {j for j, other in enumerate(rows) if j != i and row & other} for i, row in enumerate(rows)}
-    assert drawn.with_any.tolist() == [i for i in mates if mates[i]]
-    items = random(seed).permutation(np.repeat(np.arange(len(rows)), 3))
-    for item, mate in zip(items, drawn.of(items, random(seed)), strict=True):
-        assert mate in (mates[item] or {item})
-
-
-def test_every_classmate_is_as_likely():
-    drawn = _samplers.Classmates(Labels.of([0, 1, 0, 0, 1]))
-    counts = Counter(drawn.of(np.full(6000, 2), random()).tolist())
-    assert set(counts) == {0, 3}
-    assert abs(counts[0] - 3000) < 250

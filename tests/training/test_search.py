@@ -217,7 +217,7 @@ def test_a_hidden_layer_is_tried_and_taken_away_again():
     with_it, then = next(variants("hashnet")), next(variants("hashnet", FRONT))
     assert with_it == ("hashnet", dict(FRONT)) and then == ("hashnet", {"standardise": True, "dropout": 0.5})
     assert next(variants("hashnet", then.recipe)) == with_it
-    assert next(variants("class-contrast")).recipe == {"hidden": 0}
+    assert next(variants("neighbour-contrast")).recipe == {"hidden": 0}
     assert "hidden" not in next(variants("sdhc")).recipe and "hidden" not in next(variants("pcdh")).recipe
 
 

@@ -13,7 +13,6 @@ from bitseek.methods.asymmetric_dsh import AsymmetricDSH
 from bitseek.methods.bihalf import BiHalf, BiHalfUnsupervised
 from bitseek.methods.ce import CrossEntropy
 from bitseek.methods.cibhash import CIBHash
-from bitseek.methods.class_contrast import ClassContrast
 from bitseek.methods.cnnh import CNNH
 from bitseek.methods.csq import CSQ
 from bitseek.methods.daph import DAPH
@@ -110,7 +109,6 @@ METHODS: Mapping[str, type[Method]] = {
     "bihalf": BiHalf,
     "bihalf-unsupervised": BiHalfUnsupervised,
     "cibhash": CIBHash,
-    "class-contrast": ClassContrast,
     "neighbour-contrast": NeighbourContrast,
     "ssdh-unsupervised": SSDHUnsupervised,
     "tbh": TBH,

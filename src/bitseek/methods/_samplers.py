@@ -64,12 +64,18 @@ def drawn_triplets(labels: Labels, triplets: int, generator: np.random.Generator
     Yields:
         (3 T,) item numbers: T anchors, their T positives, their T negatives.
     """
-    drawn = Classmates(labels)
-    if not len(drawn.with_any):
+    members = _members(labels)
+    sizes = np.array([len(items) for items in members])
+    starts, listed = np.cumsum(sizes) - sizes, np.concatenate(members)
+    with_classmates = np.unique(listed[np.repeat(sizes > 1, sizes)])
+    if not len(with_classmates):
         raise DataError("triplets need two items that share a class, and no two of the training items do")
     for _ in range(max(1, len(labels) // (3 * triplets))):
-        anchors = generator.choice(drawn.with_any, triplets)
-        positives = drawn.of(anchors, generator)
+        anchors = generator.choice(with_classmates, triplets)
+        shared = labels.multi_hot(anchors) & (sizes > 1)
+        chosen = (generator.random(shared.shape) * shared).argmax(axis=1)
+        place = starts[chosen] + generator.integers(0, sizes[chosen] - 1)
+        positives = np.where(listed[place] < anchors, listed[place], listed[place + 1])
         negatives = generator.integers(0, len(labels), triplets)
         for _ in range(TRIES):
             wrong = labels[anchors].shared_with(labels[negatives])
@@ -77,38 +83,6 @@ def drawn_triplets(labels: Labels, triplets: int, generator: np.random.Generator
                 break
             negatives[wrong] = generator.integers(0, len(labels), int(wrong.sum()))
         yield np.concatenate([anchors, positives, negatives])
-
-
-class Classmates:
-    """Draws, for an item, another one that shares a class with it.
-
-    Args:
-        labels: of the N items; a DataError if none has a class.
-
-    Attributes:
-        with_any: the items that share a class with another one, ascending.
-    """
-
-    def __init__(self, labels: Labels) -> None:
-        members = _members(labels)
-        self._labels = labels
-        self._sizes = np.array([len(items) for items in members])
-        self._starts, self._listed = np.cumsum(self._sizes) - self._sizes, np.concatenate(members)
-        self.with_any = np.unique(self._listed[np.repeat(self._sizes > 1, self._sizes)])
-
-    def of(self, items: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """(n,) a classmate of each of (n,) items: of one of its classes, drawn first; the item itself if it has none.
-
-        Args:
-            items: item numbers.
-            generator: the only source of randomness.
-        """
-        shared = self._labels.multi_hot(items) & (self._sizes > 1)
-        has, chosen = shared.any(axis=1), (generator.random(shared.shape) * shared).argmax(axis=1)
-        place = self._starts[chosen] + generator.integers(0, np.maximum(1, self._sizes[chosen] - 1))
-        found = self._listed[place]
-        later = self._listed[np.minimum(place + 1, len(self._listed) - 1)]
-        return np.where(has, np.where(found < items, found, later), items)
 
 
 def _members(labels: Labels) -> list[np.ndarray]:

@@ -10,24 +10,33 @@ from typing import Annotated
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from bitseek.codes import signs
 from bitseek.errors import DataError
 from bitseek.labels import Labels
 from bitseek.methods._base import Batch, Card, Method, Task
-from bitseek.methods._contrast import ContrastRecipe, against_strangers, half_batches
-from bitseek.methods._losses import unit_vectors
-from bitseek.methods._recipe import Augment, Recipe, Width, for_heads
+from bitseek.methods._losses import straight_through, unit_vectors
+from bitseek.methods._recipe import Augment, DropoutShare, Recipe, Width, for_heads
 
 PAIRS_AT_ONCE = 2**25
 """Cosines that `prepare` holds at once."""
+NEVER = -1e9
+"""Logarithm of a weight of 0, small beside any cosine / τ of use; not −∞, for a sum over none has no gradient then."""
 
 
-class NeighbourContrastRecipe(ContrastRecipe):
-    """Chosen on held-out items of CIFAR-10, CIFAR-100 and MNIST, on features (docs/auto.md)."""
+class NeighbourContrastRecipe(Recipe):
+    """Chosen on held-out items of CIFAR-10, CIFAR-100 and MNIST, on features (docs/auto.md).
+
+    Features are standardised: where they share a large offset, the head could begin with one code for all items
+    otherwise, which nothing leads away from.
+    """
 
     epochs: PositiveInt = 30
+    batch_size: Annotated[int, Field(ge=4)] = 256
+    """Items of a step, half of them neighbours of the others; at least 4, so that there can be strangers."""
     lr: PositiveFloat = 3e-3
     backbone_lr: NonNegativeFloat = 0.0
     augment: Augment = "none"
@@ -37,7 +46,9 @@ class NeighbourContrastRecipe(ContrastRecipe):
     """Number of items, drawn at random, among which the neighbours of every item are looked for; at most all."""
     temperature: PositiveFloat = 0.3
     """τ, of the contrast. A higher one keeps apart what is far apart only: coarser classes."""
+    standardise: bool = True
     hidden: Width = 256
+    dropout: DropoutShare = 0.5
 
 
 class NeighbourContrast(Method):
@@ -107,8 +118,10 @@ class NeighbourContrast(Method):
 
     def sample(self, labels: Labels, generator: np.random.Generator) -> Iterator[np.ndarray]:
         """Every item once, half a batch at a time, and one neighbour of each; without the last partial batch."""
-        near = self.near.cpu().numpy()
-        for items in half_batches(len(labels), self.recipe.batch_size, generator):
+        near, order = self.near.cpu().numpy(), generator.permutation(len(labels))
+        half = min(self.recipe.batch_size // 2, len(labels))
+        for start in range(0, len(labels) - half + 1, half):
+            items = order[start : start + half]
             drawn = generator.integers(0, np.maximum(1, (near[items] >= 0).sum(axis=1)))
             partners = near[items, drawn]
             yield np.concatenate([items, np.where(partners < 0, items, partners)])
@@ -121,3 +134,22 @@ class NeighbourContrast(Method):
         units = unit_vectors(batch.features.detach() - self.centre.to(batch.features))
         weights = (1 - (units @ units.T).clamp(0, 1)).masked_fill(neighbours | same, 0)
         return {"contrast": against_strangers(batch.logits, neighbours, weights, self.recipe.temperature)}
+
+
+def against_strangers(logits: Tensor, own: Tensor, weights: Tensor, temperature: float) -> Tensor:
+    """−log of e^(c_ij / τ) / [e^(c_ij / τ) + Σ_r w_ir e^(c_ir / τ)], mean over the j of i, then over all i with any.
+
+    c are the cosines of the codes sign(u), whose gradient goes to σ(u). 0 if no item has its own.
+
+    Args:
+        logits: (b, K) float, u.
+        own: (b, b) bool, whether j shall have the code of i.
+        weights: (b, b) float, w_ir ≥ 0, of each stranger r; 0 for what is none.
+        temperature: τ.
+    """
+    codes = unit_vectors(straight_through(logits.sigmoid(), signs(logits)))
+    cosines = codes @ codes.T / temperature
+    strangers = torch.logsumexp(cosines + weights.log().clamp(min=NEVER), dim=1, keepdim=True)
+    losses = F.softplus(strangers - cosines) * own
+    counts = own.sum(dim=1)
+    return (losses.sum(dim=1) / counts.clamp(min=1)).sum() / (counts > 0).sum().clamp(min=1)

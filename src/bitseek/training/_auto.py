@@ -34,7 +34,7 @@ COMMON = {*HEAD_RECIPE, "backbone_lr"}
 BATCH = 128
 """Most images of a step where the whole network is trained."""
 FIRST = (
-    *("class-contrast", "shc", "asymmetric-dsh", "dhd", "jmlh", "mihash", "cnnh", "ssdh", "csq", "hashnet", "dpn"),
+    *("shc", "asymmetric-dsh", "dhd", "jmlh", "mihash", "cnnh", "ssdh", "csq", "hashnet", "dpn"),
     *("sdhc", "relahash", "dshsd", "dhn", "greedyhash", "isdh", "mds", "idhn", "bihalf", "orthohash"),
     *("neighbour-contrast", "bihalf-unsupervised", "itq", "cibhash", "greedyhash-unsupervised"),
 )
