@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="budget of a search; 10 if no budget is given")
     parser.add_argument("--trials", type=int, help="budget of a search")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=1, help="heads that a search trains at a time")
     parser.add_argument("--unlabelled", action="store_true", help="choose and train without labels")
     parser.add_argument("--methods", nargs="*", choices=list(METHODS), help="train and compare with these")
     parser.add_argument(
@@ -55,8 +56,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     found = [compared(file, given) for file in given.features]
-    budget = {"minutes": given.minutes, "trials": given.trials}
-    record("auto_unlabelled" if given.unlabelled else "auto", {"bits": given.bits, "budget": budget, "data": found})
+    record("auto_unlabelled" if given.unlabelled else "auto", {"bits": given.bits, **budget(given), "data": found})
 
 
 def compared(file: Path, given: argparse.Namespace) -> dict[str, Any]:
@@ -66,10 +66,9 @@ def compared(file: Path, given: argparse.Namespace) -> dict[str, Any]:
     cache = Rows(given.cache)
 
     def kept(method: str, seed: int) -> dict[str, Any]:
-        budget = [given.minutes, given.trials] if method == AUTO else None
         what = {**split_of(data), "trained": method, "bits": given.bits, "seed": seed, "labelled": labelled}
         measure = partial(chosen if method == AUTO else partial(single, method), seed)
-        return cache.find(what | {"budget": budget}, measure)
+        return cache.find(what | (budget(given) if method == AUTO else {}), measure)
 
     def single(method: str, seed: int) -> dict[str, Any]:
         started = time.perf_counter()
@@ -81,8 +80,7 @@ def compared(file: Path, given: argparse.Namespace) -> dict[str, Any]:
 
     def chosen(seed: int) -> dict[str, Any]:
         started = time.perf_counter()
-        budget = {"minutes": given.minutes, "trials": given.trials}
-        best = auto(seen, bits=given.bits, seed=seed, device="cpu", weights=None, **budget)
+        best = auto(seen, bits=given.bits, seed=seed, device="cpu", weights=None, **budget(given))
         seconds = round(time.perf_counter() - started, 1)
         won = {"method": best.method, "recipe": best.recipe, "trials": len(best.trials)}
         return {"seconds": seconds, **won, **measured(best.hasher, data, labelled)}
@@ -93,6 +91,11 @@ def compared(file: Path, given: argparse.Namespace) -> dict[str, Any]:
     rows = {name: [kept(name, seed) for seed in range(given.seeds)] for name in [*trained, "auto"]}
     means = singles | {name: [row["mAP"] for row in found] for name, found in rows.items()}
     return verdict(data, means) | {"chosen": rows["auto"], "compared": means, "rows": rows}
+
+
+def budget(given: argparse.Namespace) -> dict[str, Any]:
+    """What a search may use."""
+    return {"minutes": given.minutes, "trials": given.trials, "jobs": given.jobs}
 
 
 def ledger_rows(ledgers: list[Path], data: Protocol, bits: int, methods: list[str]) -> dict[str, list[float]]:

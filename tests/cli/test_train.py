@@ -91,7 +91,9 @@ def test_without_a_method_the_best_one_is_searched(bitseek, tmp_path, monkeypatc
 def test_a_search_says_what_is_wrong(bitseek, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "dpn is a method; say on what it is trained" in bitseek.refusal("train", "dpn")
-    assert "--minutes and --trials are for a search" in bitseek.refusal("train", "dpn", "digits", "--minutes", "3")
+    assert "--minutes, --trials and --jobs are for a search" in bitseek.refusal(
+        "train", "dpn", "digits", "--minutes", "3"
+    )
     assert "there is no protocol 'digitz'" in bitseek.refusal("train", "digitz")
     assert "leave out epochs, margin" in bitseek.refusal(
         "train", "digits", "--frozen", "--epochs", "3", "--size", "8", "--set", "margin=2"

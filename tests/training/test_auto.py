@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from bitseek.images import Features, Pixels
 from bitseek.methods import METHODS, make_recipe, method_class
 from bitseek.runs import EncodedFeatures, RunConfig
 from bitseek.training import _search, auto, read_search, train
+from bitseek.training._attempts import attempts
 from bitseek.training._auto import FIRST, fitting
 from bitseek.training._bench import Bench
 
@@ -215,7 +217,7 @@ def test_with_pictures_and_frozen_the_head_is_trained_on_the_features_that_were_
 def test_without_labels_the_neighbours_decide(toy):
     data = of_features(toy, labels=np.full(len(toy.pool), -1))
     data = dataclasses.replace(data, pool=Pool(data.pool.images, data.pool.labels.numbers, ()))
-    chosen = auto(data, bits=8, trials=6, device="cpu")
+    chosen = auto(data, bits=8, trials=12, device="cpu")
     assert method_class(chosen.method).card.labels == "none"
     assert {trial.method for trial in chosen.trials} <= {n for n, c in METHODS.items() if c.card.labels == "none"}
     first = {trial.method: trial.score for trial in chosen.trials if trial.stage == "short" and trial.score}
@@ -304,6 +306,48 @@ def test_a_hyper_parameter_of_one_method_is_refused(toy, tmp_path):
 def test_a_protocol_that_only_measures_is_refused(features):
     with pytest.raises(BitseekError, match="0 training items"):
         auto(Protocol("mine", features.pool, features.train[:0], features.query, features.database), **FEW)
+
+
+# --- several at a time
+
+
+def test_processes_measure_what_one_does_and_say_what_cannot_be_trained(features):
+    here = bench(features)
+    with attempts(here.measure, 2) as tried:
+        found = tried([("dpn", {"epochs": 2}, 0), ("dpn", {"nonsense": 2}, 0), ("hashnet", {"epochs": 1}, 1)])
+        again = tried([("dpn", {"epochs": 2}, 0)])
+    assert "nonsense" in found[1]
+    assert [found[0], found[2]] == pytest.approx(
+        [here.measure("dpn", {"epochs": 2}, 0), here.measure("hashnet", {"epochs": 1}, 1)], abs=1e-3
+    )
+    assert again == found[:1]
+
+
+def test_a_process_that_is_ended_from_outside_is_told():
+    end = os._exit
+    with (
+        pytest.raises(BitseekError, match=r"one of 2 processes that train heads was ended from outside.*fewer jobs"),
+        attempts(lambda *_: end(1), 2) as tried,
+    ):
+        tried([("dpn", {}, 0)])
+
+
+@pytest.mark.parametrize(("minutes", "trials", "jobs"), [(10, None, 3), (5, 40, 3), (4.9, None, 1), (None, 40, 1)])
+def test_a_long_search_has_a_process_for_each_processor(features, monkeypatch, minutes, trials, jobs):
+    asked = []
+
+    def stop(measure, count):
+        asked.append(count)
+        raise Killed
+
+    monkeypatch.setattr("bitseek.training._auto.attempts", stop)
+    monkeypatch.setattr("bitseek.training._auto.thread_count", lambda: 3)
+    for given, expected in ((None, jobs), (2, 2)):
+        with pytest.raises(Killed):
+            auto(features, bits=8, minutes=minutes, trials=trials, device="cpu", jobs=given)
+        assert asked.pop() == expected
+    with pytest.raises(BitseekError, match="jobs is a whole number of 1 or more, got jobs=0"):
+        auto(features, bits=8, trials=4, jobs=0)
 
 
 # --- the recipe of a head

@@ -71,6 +71,7 @@ def train(
     out: Path | None = None,
     minutes: float | None = None,
     trials: int | None = None,
+    jobs: int | None = None,
     how: Training = TRAINING,
     network: arguments.Network = arguments.NETWORK,
     source: arguments.Data = arguments.DATA,
@@ -94,6 +95,7 @@ def train(
         out: run folder; runs/PROTOCOL-METHOD-BITS-sSEED by default.
         minutes: that a search may take before the last training; 10 by default.
         trials: how many heads a search may train, instead of a time or beside it.
+        jobs: how many heads a search trains at a time; one for each processor if it may take five minutes or more.
         evaluate: measure on the protocol's queries when the training is done.
     """
     from bitseek.data import load_protocol
@@ -103,18 +105,21 @@ def train(
         if method in (AUTO, *METHODS):
             raise BitseekError(f"{method} is a method; say on what it is trained: bitseek train {method} PROTOCOL")
         method, protocol = AUTO, method
-    if method != AUTO and (minutes, trials) != (None, None):
-        raise BitseekError(f"--minutes and --trials are for a search, and {method} is named: leave them out, or it")
+    if method != AUTO and (minutes, trials, jobs) != (None, None, None):
+        raise BitseekError(
+            f"--minutes, --trials and --jobs are for a search, and {method} is named: leave them out, or it"
+        )
     kind, _, path = protocol.partition(":")
     folder = out or Path("runs") / f"{kind}{path and '-'}{Path(path).stem}-{method}-{how.bits}-s{how.seed}"
     data = load_protocol(protocol, root=source.root, seed=how.seed, **arguments.literals(source.protocol_set))
     note(_in_words(data))
+    budget = {"minutes": minutes, "trials": trials, "jobs": jobs}
     options = arguments.given(how, network, compute) | {"backbone_options": arguments.literals(network.backbone_set)}
     recipe = {name: options.pop(name) for name in OF_THE_RECIPE if name in options} | arguments.settings(how.recipe)
     facts = {"run": str(folder)}
     try:
         if method == AUTO:
-            found = _chosen(data, folder, {**options, "minutes": minutes, "trials": trials, "recipe": recipe})
+            found = _chosen(data, folder, {**options, **budget, "recipe": recipe})
             hasher, facts["method"] = found.hasher, found.method
         else:
             hasher = _trained(method, data, folder, {**options, **recipe})

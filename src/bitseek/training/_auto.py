@@ -13,9 +13,11 @@ from bitseek.data import Protocol, load_protocol
 from bitseek.errors import BitseekError
 from bitseek.images import Features
 from bitseek.images import Progress as Count
+from bitseek.kernels.threads import thread_count
 from bitseek.methods import HEAD_RECIPE, METHODS, Recipe, make_recipe, method_class
 from bitseek.models import Backbone, derived_seed, join_ranks, pick_device, ranks
 from bitseek.runs import EncodedFeatures, Hasher, encode_features
+from bitseek.training._attempts import attempts
 from bitseek.training._bench import Bench
 from bitseek.training._journal import MEASURE, Journal, Trial
 from bitseek.training._loop import Progress
@@ -25,6 +27,8 @@ from bitseek.training._train import pick_backbone, train
 AUTO = "auto"
 MINUTES = 10.0
 """The budget of a search that was given none."""
+LONG, MOST_JOBS = 5.0, 8
+"""Minutes of a search from which on it has several processes, and how many at most."""
 SAMPLE = 6000
 """Most training items that a search looks at; the hasher itself is trained on all."""
 BACKBONE_RATE = {True: 1e-4, False: 1e-3}
@@ -34,8 +38,9 @@ COMMON = {*HEAD_RECIPE, "backbone_lr"}
 BATCH = 128
 """Most images of a step where the whole network is trained."""
 FIRST = (
-    *("shc", "asymmetric-dsh", "dhd", "jmlh", "mihash", "cnnh", "ssdh", "csq", "hashnet", "dpn"),
-    *("sdhc", "relahash", "dshsd", "dhn", "greedyhash", "isdh", "mds", "idhn", "bihalf", "orthohash"),
+    *("shc", "dhd", "jmlh", "relahash", "csq", "dshsd", "ssdh", "orthohash", "cnnh", "greedyhash", "dpn", "bihalf"),
+    *("hashnet", "asymmetric-dsh", "dpsh", "mds", "dnnh-resnet", "isdh", "dsh", "mihash", "angular-dsh", "hyp2"),
+    *("dtsh", "dch", "sdhc", "dhn", "idhn"),
     *("neighbour-contrast", "bihalf-unsupervised", "itq", "cibhash", "greedyhash-unsupervised"),
 )
 """What a search tries first, since a small budget may not last for all methods: the best of the frozen ledger by the
@@ -71,6 +76,7 @@ def auto(
     frozen: bool = False,
     minutes: float | None = None,
     trials: int | None = None,
+    jobs: int | None = None,
     root: str | Path | None = None,
     protocol_options: Mapping[str, Any] | None = None,
     device: str = "auto",
@@ -93,7 +99,8 @@ def auto(
     training item.
 
     With `trials` as the only budget the same seed gives the same hasher, stopped or not. With `minutes` it depends on
-    how long trials take here; a search that goes on keeps the times of the trials that it has.
+    how long trials take here; a search that goes on keeps the times of the trials that it has. Heads that are trained
+    one at a time have all threads of torch, others one, by which scores may differ in the last digits.
 
     Args:
         protocol: name of a protocol, which is loaded with this seed; or one that is loaded.
@@ -107,6 +114,8 @@ def auto(
         frozen: train no more than a head.
         minutes: that the search may take, without the last training; 10 if no budget is given.
         trials: how many heads the search may train.
+        jobs: how many heads it trains at a time, each by a process on one processor. By default one for each processor,
+            at most 8, where it has five minutes or more on a CPU, for processes take some seconds to start; else one.
         root: folder of the data; see `load_protocol`.
         protocol_options: options of the protocol.
         device: as in `train`.
@@ -128,6 +137,7 @@ def auto(
     """
     bits = whole_number(bits, "bits")
     budget = Budget(MINUTES if minutes is None and trials is None else minutes, trials)
+    jobs = _jobs(budget, device) if jobs is None else whole_number(jobs, "jobs")
     if join_ranks(pick_device(device)) and ranks() > 1:
         raise BitseekError(f"{AUTO} chooses in one process: run it without torchrun, then train what it chose with it")
     data = protocol if isinstance(protocol, Protocol) else load_protocol(
@@ -169,8 +179,9 @@ def auto(
         with journal:
             computed = _features(data, sample, network, device, threads, encoding)
             bench = Bench(data, computed, bits, seed, device, labelled)
-            search = Search(bench.measure, journal, budget, tried, items=len(bench.fold(0).train))
-            journal.close(*search.run(fitting(data, labelled)))
+            with attempts(bench.measure, jobs) as found:
+                search = Search(found, journal, budget, tried, items=len(bench.fold(0).train), jobs=jobs)
+                journal.close(*search.run(fitting(data, labelled)))
     assert journal.chosen is not None
     method, won = journal.chosen["method"], journal.chosen["recipe"]
     hasher = train(
@@ -223,6 +234,13 @@ def fitting(data: Protocol, labelled: bool) -> list[str]:
     fit = [name for name, cls in METHODS.items() if cls.card.labels in (kinds if labelled else ("none",))]
     first = [name for name in FIRST if name in fit]
     return first + sorted(set(fit) - set(first), key=lambda name: (METHODS[name].by_gradient, name))
+
+
+def _jobs(budget: Budget, device: str) -> int:
+    """How many heads are trained at a time."""
+    if budget.minutes is None or budget.minutes < LONG or pick_device(device).type != "cpu":
+        return 1
+    return min(MOST_JOBS, thread_count())
 
 
 def _sample(data: Protocol, seed: int) -> Int64[np.ndarray, " m"]:

@@ -57,7 +57,8 @@ class Bench:
                 f"{data.name} has {items} training items that can be read, and {LEAST} are the least by which heads "
                 "can be compared: name a method, see: bitseek methods"
             )
-        self.data, self.bits, self.seed, self.device, self.labelled = data, bits, seed, device, labelled
+        self.bits, self.seed, self.device, self.labelled = bits, seed, device, labelled
+        self.name, self.k, self.denominator = data.name, data.k, data.denominator
         self.features: Any = computed.features
         if not labelled:
             self.walks = Walks(self.features)
@@ -80,13 +81,13 @@ class Bench:
         held = self.parts[number]
         rest = np.setdiff1d(np.arange(len(self.pool)), held)
         return Protocol(
-            f"{self.data.name}, fold {number}",
+            f"{self.name}, fold {number}",
             self.pool,
             rest,
             held,
             held if self.among_themselves else rest,
-            k=self.data.k,
-            denominator=self.data.denominator,
+            k=self.k,
+            denominator=self.denominator,
         )
 
     def measure(self, method: str, recipe: dict[str, Any], number: int) -> float:

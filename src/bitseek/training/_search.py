@@ -1,10 +1,13 @@
 """Which method and recipe make the best head on stored features: a search by successive halving, within a budget."""
 
 import json
+import math
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -12,29 +15,34 @@ import numpy as np
 
 from bitseek.codebooks import CODEBOOKS
 from bitseek.errors import BitseekError
-from bitseek.methods import make_recipe, method_class
+from bitseek.methods import HEAD_RECIPE, make_recipe, method_class
+from bitseek.training._attempts import Attempts
 from bitseek.training._journal import Journal, Trial
 
 STEPS = 300
 """A head takes at least so many steps by default, however few items it is trained on."""
-SHORT = 3
-"""The first training of a method has this part of the epochs that its heads have by default."""
+SHORT = 5
+"""The first trainings of a method have this part of the epochs that its heads have by default."""
 CONTENDERS = 12
 """How many of the methods are trained with all of them."""
-LEADERS = (5, 3)
-"""How many of the methods have variants of their best recipes tried, in the first round and in the second."""
-SURVIVORS = (12, 8, 5, 3)
-"""Of how many methods the best setting is measured again, on the second fold, the third and so on: by the first alone,
-what is best is the luckiest variant of a few methods."""
+LEADERS = 2
+"""How many of the methods have variants of their best recipes tried, in turn."""
+SURVIVORS = (20, 12, 8, 5)
+"""How many settings are measured again, on the second fold, the third and so on."""
+OF_A_METHOD = 2
+"""How many of these are of one method: by the first fold alone, what is best is the luckiest variant of a few."""
 FOLDS = 1 + len(SURVIVORS)
-STAGES = {"short": 0.3, "methods": 0.45, "recipes": 0.7, "again": 1.0}
-"""The stages of a search, each with the share of the budget by whose use it ends, whatever is left to try in it."""
+STAGES = {"short": 0.3, "methods": 0.5, "recipes": 0.65, "again": 1.0}
+"""The stages of a search, each with the share of the budget by whose use it ends, whatever is left to try in it. In the
+last one each fold may use half of what is left, and the last fold all."""
 
 COARSER = 5 / 3
 """By how much a temperature is changed."""
+FARTHEST = {"epochs": 4, "lr": 100}
+"""How many times what it began with, and what part of it, a number gets at most: more epochs often gain a little."""
 FRONT: Mapping[str, Any] = MappingProxyType({"standardise": True, "hidden": 512, "dropout": 0.5})
-"""The hidden layer that is tried in front of a head: on features of a network that was trained on something else it
-does more than the choice of the loss, on others less than nothing (docs/ledger.md)."""
+"""The hidden layer that is tried in front of a head: on features of a network that was trained on something else most
+methods gain by it, on others half of them (docs/auto.md)."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +67,20 @@ class Budget:
         if self.minutes is None and self.trials is None:
             raise BitseekError("a search needs a budget: give minutes, trials or both")
 
-    def used(self, trials: Iterable[Trial]) -> float:
+    def used(self, trials: Sequence[Trial]) -> float:
         """The share of the budget that some trials have cost, 0 … 1 and a little above."""
-        seconds = [trial.seconds for trial in trials]
-        shares = [0.0 if self.trials is None else len(seconds) / self.trials]
-        shares.append(0.0 if self.minutes is None else sum(seconds) / (60 * self.minutes))
-        return max(shares)
+        by_count = 0.0 if self.trials is None else len(trials) / self.trials
+        return max(by_count, self.time_used(trials))
+
+    def time_used(self, trials: Sequence[Trial]) -> float:
+        """The share of the minutes."""
+        return 0.0 if self.minutes is None else sum(trial.seconds for trial in trials) / (60 * self.minutes)
+
+    def left(self, trials: Sequence[Trial], until: float) -> int:
+        """How many more trials may begin before this share of the budget is used."""
+        if self.time_used(trials) >= until:
+            return 0
+        return sys.maxsize if self.trials is None else max(0, math.ceil(until * self.trials - 1e-9) - len(trials))
 
 
 class Setting(NamedTuple):
@@ -79,42 +95,42 @@ class Setting(NamedTuple):
         return json.dumps(self, sort_keys=True)
 
 
-Measure = Callable[[str, dict[str, Any], int], float]
-"""The score of a method with a recipe on a fold; larger is better."""
-
-
 class Search:
     """Successive halving over heads: many settings in few epochs on one fold of the items, the best of them on more.
 
-    1. `short`: each method with a third of the epochs that its heads have by default, for nothing but the next stage.
-    2. `methods`: the best `CONTENDERS` of them with all epochs.
-    3. `recipes`: variants of the best recipe of each of the `LEADERS` best methods, one thing changed at a time; then
-       variants of what is the best now.
-    4. `again`: the best setting of each of the `SURVIVORS` best methods on the second fold, of those some on the third,
+    1. `short`: each method with a hidden layer and without, with a fifth of the epochs that its heads have by default,
+       for nothing but the next stage.
+    2. `methods`: the best `CONTENDERS` of them, each with the better of the two and with all epochs.
+    3. `recipes`: uphill from the best recipe of each of the `LEADERS` best methods, one thing changed at a time.
+    4. `again`: the best settings, `OF_A_METHOD` of a method at most, on the second fold, of those some on the third,
        and so on.
 
-    Of the settings that were measured on the most folds the one with the highest mean wins: where the budget ends
-    within a fold, those that were the best until then have been measured on it. What decides is nothing but the scores,
-    the order of the methods, and the seconds that the journal has: so a search that goes on from its journal ends as if
-    it had not been stopped.
+    Of the settings that were measured on the most folds the one with the highest mean wins: what was the best until
+    then is measured first, and a fold that takes too long is left with what it has. What decides is nothing but the
+    scores, the order of the methods, and the seconds that the journal has: so a search that goes on from its journal
+    ends as if it had not been stopped.
 
     Args:
-        measure: trains a head and measures it.
+        attempts: train heads and measure them; larger scores are better.
         journal: what was tried before, and what is tried now.
         budget: what it may cost.
         tried: called after each trial.
         items: on how many a head is trained; of few it starts with more epochs, see `long_enough`. None for many.
+        jobs: how many attempts are asked for at a time. What is tried does not depend on it, but for how much of it
+            there is time for.
     """
 
     def __init__(
         self,
-        measure: Measure,
+        attempts: Attempts,
         journal: Journal,
         budget: Budget,
         tried: Callable[[Trial], None] | None = None,
         items: int | None = None,
+        jobs: int = 1,
     ) -> None:
-        self.measure, self.journal, self.budget, self.tried, self.items = measure, journal, budget, tried, items
+        self.attempts, self.journal, self.budget, self.tried = attempts, journal, budget, tried
+        self.items, self.jobs = items, jobs
         self.trials: list[Trial] = []
 
     def run(self, methods: Iterable[str]) -> Setting:
@@ -123,64 +139,98 @@ class Search:
         Raises:
             BitseekError: none of the methods can be trained.
         """
-        self.stage("short", (Setting(method, short(method, self.items)) for method in methods), 0)
-        names = [setting.method for setting in self.ranked(self.trials, 1)[:CONTENDERS]]
-        contenders = [Setting(name, long_enough(name, self.items)) for name in names]
+        begin = (Setting(method, short(method, self.items)) for method in methods)
+        self.stage("short", [[each for setting in begin for each in (setting, *other_front(*setting))]])
+        contenders = [self.in_full(*setting) for setting in some_of_each(self.ranked(self.trials, 1))[:CONTENDERS]]
         if not contenders:
             raise BitseekError(f"no method could be trained: {self.trials[0].reason}")
-        self.stage("methods", contenders, 0)
-        for count in LEADERS:
-            tried = [variants(*setting) for setting in self.leaders(count)]
-            in_turn = [each for row in zip_longest(*tried) for each in row if each is not None]
-            self.stage("recipes", in_turn, 0)
-        for fold, survivors in enumerate(SURVIVORS, start=1):
-            if not self.stage("again", self.leaders(survivors, fold), fold):
-                break
+        self.stage("methods", [contenders])
+        self.stage("recipes", self.uphill())
+        self.again()
         on_most_folds = filter(None, (self.best(folds) for folds in range(FOLDS, 0, -1)))
         return next(on_most_folds, contenders)[0]
 
-    def stage(self, name: str, settings: Iterable[Setting], fold: int) -> bool:
-        """Measure settings on a fold until the stage ends; whether all of them were measured.
+    def uphill(self) -> Iterator[list[Setting]]:
+        """What was not tried yet among the variants of each leader's best setting, one of each at a time.
+
+        The best setting is that of the moment: what has helped is kept while something else is tried.
+        """
+        while True:
+            tried = {Setting(trial.method, trial.recipe).key for trial in self.trials}
+            left = (variants(*leader, self.items) for leader in self.leaders(LEADERS))
+            untried = ((setting for setting in each if setting.key not in tried) for each in left)
+            first = [setting for each in untried for setting in islice(each, 1)]
+            if not first:
+                return
+            yield first
+
+    def again(self) -> None:
+        """The best settings on one fold after the other, as long as there are two to tell apart."""
+        for fold, survivors in enumerate(SURVIVORS, start=1):
+            settings = self.leaders(survivors, fold, OF_A_METHOD)
+            if len(settings) < 2:
+                return
+            half = (1 + self.budget.used(self.trials)) / 2
+            self.stage("again", [settings], fold, 1.0 if fold == len(SURVIVORS) else half)
+
+    def stage(self, name: str, turns: Iterable[Sequence[Setting]], fold: int = 0, until: float | None = None) -> None:
+        """Measure settings on a fold until the stage ends.
 
         A stage in which nothing was measured yet ends with the budget, so that each has its turn in a small one.
+
+        Args:
+            name: of the stage.
+            turns: settings that do not depend on each other's scores; the next ones are asked for when these are known.
+            fold: on which.
+            until: the share of the budget by whose use it ends, by default that of the stage.
         """
-        measured = {(Setting(trial.method, trial.recipe).key, trial.fold) for trial in self.trials}
         has_begun = any(trial.stage == name for trial in self.trials)
-        for setting in settings:
-            if (setting.key, fold) in measured:
-                continue
-            if self.budget.used(self.trials) >= (STAGES[name] if has_begun else 1):
-                return False
-            has_begun = True
-            measured.add((setting.key, fold))
-            self.trials.append(self.journal.find(*setting, fold) or self.attempt(name, setting, fold))
-        return True
+        end = STAGES[name] if until is None else until
+        for turn in turns:
+            measured = {Setting(trial.method, trial.recipe).key for trial in self.trials if trial.fold == fold}
+            rest = [setting for setting in turn if setting.key not in measured]
+            while rest:
+                count = self.budget.left(self.trials, end) or min(not has_begun, self.budget.left(self.trials, 1))
+                if not count:
+                    return
+                has_begun = True
+                now = min(count, self.jobs)
+                self.trials += self.at_once(name, rest[:now], fold)
+                rest = rest[now:]
 
-    def attempt(self, stage: str, setting: Setting, fold: int) -> Trial:
-        """One trial, kept in the journal; a setting that cannot be trained has no score, but a reason."""
-        score: float | None = None
-        reason: str | None = None
+    def at_once(self, stage: str, settings: Sequence[Setting], fold: int) -> list[Trial]:
+        """A trial of each, kept in the journal; a setting that cannot be trained has no score, but a reason.
+
+        Each counts for its share of the seconds that all of them took.
+        """
+        known = {setting.key: self.journal.find(*setting, fold) for setting in settings}
+        new = [setting for setting in settings if known[setting.key] is None]
         started = time.perf_counter()
-        try:
-            score = self.measure(*setting, fold)
-        except BitseekError as error:
-            reason = str(error)
-        trial = Trial(stage, *setting, fold, score, round(time.perf_counter() - started, 3), reason)
-        self.journal.add(trial)
-        if self.tried is not None:
-            self.tried(trial)
-        return trial
+        found = self.attempts([(*setting, fold) for setting in new]) if new else []
+        seconds = round((time.perf_counter() - started) / max(1, len(new)), 3)
+        for setting, each in zip(new, found, strict=True):
+            score, reason = (None, each) if isinstance(each, str) else (each, None)
+            trial = known[setting.key] = Trial(stage, *setting, fold, score, seconds, reason)
+            self.journal.add(trial)
+            if self.tried is not None:
+                self.tried(trial)
+        return [trial for trial in known.values() if trial is not None]
 
-    def leaders(self, count: int, folds: int = 1) -> list[Setting]:
-        """The best setting of each of so many methods on the first so many folds, the best method first."""
-        own: dict[str, Setting] = {}
-        for setting in self.best(folds):
-            own.setdefault(setting.method, setting)
-        return list(own.values())[:count]
+    def in_full(self, method: str, recipe: Mapping[str, Any]) -> Setting:
+        """The setting whose short training this is."""
+        rest = {name: value for name, value in recipe.items() if name != "epochs"}
+        return Setting(method, rest | long_enough(method, self.items))
+
+    def leaders(self, count: int, folds: int = 1, of_a_method: int = 1) -> list[Setting]:
+        """So many settings that are the best on the first so many folds, the best first; no more than some a method.
+
+        A training cut short is none of them.
+        """
+        return some_of_each(self.best(folds), of_a_method)[:count]
 
     def best(self, folds: int) -> list[Setting]:
         """The settings with a score on each of the first so many folds, the best first, without trainings cut short."""
-        whole = [t for t in self.trials if not t.recipe or t.recipe != short(t.method, self.items)]
+        whole = [t for t in self.trials if t.stage != "short" or not short(t.method, self.items)]
         return self.ranked(whole, folds)
 
     @staticmethod
@@ -201,6 +251,17 @@ class Search:
         return [settings[key] for key in sorted(means, key=lambda key: -means[key])]
 
 
+def some_of_each(settings: Iterable[Setting], count: int = 1) -> list[Setting]:
+    """The first so many settings of each method, in the order of all."""
+    seen: Counter[str] = Counter()
+    found = []
+    for setting in settings:
+        seen[setting.method] += 1
+        if seen[setting.method] <= count:
+            found.append(setting)
+    return found
+
+
 def long_enough(method: str, items: int | None) -> dict[str, Any]:
     """The epochs by which a head takes `STEPS` steps, where those of its default are fewer."""
     cls = method_class(method)
@@ -218,36 +279,59 @@ def short(method: str, items: int | None = None) -> dict[str, Any]:
     return {"epochs": max(1, epochs // SHORT)} if cls.by_gradient and epochs > 1 else {}
 
 
-def variants(method: str, recipe: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Setting]:
+def other_front(method: str, recipe: Mapping[str, Any]) -> list[Setting]:
+    """The same with `FRONT`, or without the hidden layer where there is one on standardised features.
+
+    Nothing where a method takes none. With it the rate is the common one: those of single methods were chosen for one
+    layer (docs/auto.md).
+    """
+    cls = method_class(method)
+    if not cls.takes_front:
+        return []
+    now: Any = make_recipe(cls, recipe, frozen=True)
+    change = {"hidden": 0} if now.standardise and now.hidden else {**FRONT, "lr": HEAD_RECIPE["lr"]}
+    return [changed(method, {**recipe, **change})]
+
+
+def variants(
+    method: str, recipe: Mapping[str, Any] = MappingProxyType({}), items: int | None = None
+) -> Iterator[Setting]:
     """A method with one thing of a recipe changed; nothing for one that is fitted in one go.
 
-    There is a hidden layer, or none any more; without labels the temperature of a contrast, which decides how coarse
-    the classes are that it finds, is higher or lower; the epochs are twice or half as many, the rate is about 3 times
-    higher or lower, or the codebook is another one.
+    Without labels the temperature of a contrast, which decides how coarse the classes are that it finds, goes up or
+    down; so does the rate, by a step of 1, 3, 10, 30; the epochs are twice or half as many, or the codebook is another
+    one.
 
     Args:
         method: its name.
         recipe: what differs from the recipe that its heads have by default.
+        items: on how many a head is trained; None for many.
     """
     cls = method_class(method)
     if not cls.by_gradient:
         return
-    default: Any = make_recipe(cls, {}, frozen=True)
     now: Any = make_recipe(cls, recipe, frozen=True)
-    front = {"hidden": 0} if now.standardise and now.hidden else FRONT
-    changes = [front] if cls.takes_front else []
+    changes: list[dict[str, Any]] = []
     if cls.card.labels == "none" and hasattr(now, "temperature"):
-        changes += [{"temperature": rounded(factor * now.temperature)} for factor in (COARSER, 1 / COARSER)]
-    changes += [{"epochs": 2 * now.epochs}, {"lr": rounded(3 * now.lr)}]
-    changes += [{"epochs": max(1, now.epochs // 2)}, {"lr": rounded(0.3 * now.lr)}]
+        changes += [{"temperature": rounded(factor * now.temperature, 4)} for factor in (COARSER, 1 / COARSER)]
+    start: Any = make_recipe(cls, long_enough(method, items), frozen=True)
+    up, down = rounded(now.lr * 10 / 3, 1), rounded(now.lr / 3, 1)  # each undoes the other
+    for name, value in ("lr", up), ("epochs", 2 * now.epochs), ("lr", down), ("epochs", now.epochs // 2):
+        if 1 / FARTHEST[name] <= value / getattr(start, name) <= FARTHEST[name]:
+            changes.append({name: value})
     if cls.takes_codebook:
         changes += [{"codebook": name} for name in CODEBOOKS]
     for change in changes:
         if any(value != getattr(now, name) for name, value in change.items()):
-            changed = {**recipe, **change}
-            yield Setting(method, {key: each for key, each in changed.items() if each != getattr(default, key)})
+            yield changed(method, {**recipe, **change})
 
 
-def rounded(rate: float) -> float:
-    """To four digits, so that a rate reads well."""
-    return float(f"{rate:.4g}")
+def changed(method: str, recipe: Mapping[str, Any]) -> Setting:
+    """A setting that names no more than what differs from the default, so that the same one has one name."""
+    default = make_recipe(method_class(method), {}, frozen=True)
+    return Setting(method, {name: value for name, value in recipe.items() if value != getattr(default, name)})
+
+
+def rounded(value: float, digits: int) -> float:
+    """To so many digits, so that it reads well."""
+    return float(f"{value:.{digits}g}")

@@ -1,0 +1,66 @@
+"""Several heads measured at a time, each by a process of its own."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+from bitseek.errors import BitseekError
+
+Measure = Callable[[str, dict[str, Any], int], float]
+"""The score of a method with a recipe on a fold; larger is better."""
+Attempts = Callable[[Sequence[tuple[str, dict[str, Any], int]]], list[float | str]]
+"""Of each method, recipe and fold the score, or the reason why there is none; in their order."""
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BITSEEK_THREADS"), "1")
+
+
+@contextmanager
+def attempts(measure: Measure, jobs: int) -> Iterator[Attempts]:
+    """Attempts, so many at a time.
+
+    With one job they are made here, on all threads that torch has. With more, each is made on one thread of a process
+    that lives as long as the block: a head is trained in many small steps, which threads hardly share.
+
+    Args:
+        measure: what is measured by; several jobs pickle it.
+        jobs: how many at a time.
+
+    Raises:
+        BitseekError: a process was ended from outside, within the block.
+    """
+    if jobs == 1:
+        yield lambda settings: [attempt(measure, *each) for each in settings]
+        return
+    from loky import ProcessPoolExecutor  # whose processes need no guarded main module, and may begin in a notebook
+
+    pool = ProcessPoolExecutor(jobs, initializer=_begin, initargs=(measure,), env=ONE_THREAD)
+    try:
+        yield lambda settings: list(pool.map(_attempt, settings))
+    except BrokenProcessPool as error:
+        raise BitseekError(
+            f"one of {jobs} processes that train heads was ended from outside, as happens where memory is short; "
+            "take fewer jobs, or 1"
+        ) from error
+    finally:
+        pool.shutdown(kill_workers=True)
+
+
+def attempt(measure: Measure, method: str, recipe: dict[str, Any], fold: int) -> float | str:
+    """The score, or the reason why there is none."""
+    try:
+        return measure(method, recipe, fold)
+    except BitseekError as error:
+        return str(error)
+
+
+_measures: list[Measure] = []
+"""In a process of `attempts`: the one measure that it has."""
+
+
+def _begin(measure: Measure) -> None:
+    _measures[:] = [measure]
+
+
+def _attempt(setting: tuple[str, dict[str, Any], int]) -> float | str:
+    return attempt(_measures[0], *setting)
