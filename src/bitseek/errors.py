@@ -72,7 +72,7 @@ class MissingExtra(BitseekError, ImportError):
 
 
 EXTRAS = {
-    "train": ("torch", "torchvision", "timm", "safetensors", "sklearn", "huggingface_hub", "jinja2"),
+    "train": ("torch", "torchvision", "timm", "safetensors", "sklearn", "huggingface_hub", "jinja2", "loky"),
     "plots": ("umap", "tensorboard"),
     "onnx": ("onnxruntime",),
     "export": ("onnx", "onnxscript"),

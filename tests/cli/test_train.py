@@ -94,6 +94,7 @@ def test_a_search_says_what_is_wrong(bitseek, tmp_path, monkeypatch):
     assert "--minutes, --trials and --jobs are for a search" in bitseek.refusal(
         "train", "dpn", "digits", "--minutes", "3"
     )
+    assert "jobs is a whole number" in bitseek.refusal("train", "digits", "--backbone", "small-cnn", "--jobs", "0")
     assert "there is no protocol 'digitz'" in bitseek.refusal("train", "digitz")
     assert "leave out epochs, margin" in bitseek.refusal(
         "train", "digits", "--frozen", "--epochs", "3", "--size", "8", "--set", "margin=2"

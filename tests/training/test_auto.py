@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+from contextlib import contextmanager
+from multiprocessing import current_process
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from bitseek.images import Features, Pixels
 from bitseek.methods import METHODS, make_recipe, method_class
 from bitseek.runs import EncodedFeatures, RunConfig
 from bitseek.training import _search, auto, read_search, train
-from bitseek.training._attempts import attempts
+from bitseek.training._attempts import attempt, attempts
 from bitseek.training._auto import FIRST, fitting
 from bitseek.training._bench import Bench
 
@@ -274,6 +276,7 @@ def test_what_was_tried_is_of_the_run(features, found, run, tmp_path):
         ({"trials": 0}, "above 0"),
         ({"minutes": -1.0}, "above 0"),
         ({"bits": 0}, "bits"),
+        ({"jobs": 0}, "jobs is a whole number of 1 or more, got jobs=0"),
         ({"recipe": {"epochs": 3}}, "chooses the recipe of a head itself.*leave out epochs"),
         ({"recipe": {"epochs": 0}}, "epochs"),
         ({"validation": 0.2}, "leave out validation"),
@@ -326,28 +329,37 @@ def test_processes_measure_what_one_does_and_say_what_cannot_be_trained(features
 def test_a_process_that_is_ended_from_outside_is_told():
     end = os._exit
     with (
-        pytest.raises(BitseekError, match=r"one of 2 processes that train heads was ended from outside.*fewer jobs"),
+        pytest.raises(BitseekError, match=r"one of 2 processes .* ended from outside.*--resume and fewer jobs"),
         attempts(lambda *_: end(1), 2) as tried,
     ):
         tried([("dpn", {}, 0)])
 
 
-@pytest.mark.parametrize(("minutes", "trials", "jobs"), [(10, None, 3), (5, 40, 3), (4.9, None, 1), (None, 40, 1)])
-def test_a_long_search_has_a_process_for_each_processor(features, monkeypatch, minutes, trials, jobs):
+def test_as_many_are_asked_for_at_a_time_as_there_are_jobs(features, monkeypatch):
+    """At most one for each processor; what is tried is the same."""
     asked = []
 
-    def stop(measure, count):
+    @contextmanager
+    def counted(measure, count):
         asked.append(count)
-        raise Killed
+        yield lambda settings: asked.append(len(settings)) or [attempt(measure, *each) for each in settings]
 
-    monkeypatch.setattr("bitseek.training._auto.attempts", stop)
+    monkeypatch.setattr("bitseek.training._auto.attempts", counted)
     monkeypatch.setattr("bitseek.training._auto.thread_count", lambda: 3)
-    for given, expected in ((None, jobs), (2, 2)):
-        with pytest.raises(Killed):
-            auto(features, bits=8, minutes=minutes, trials=trials, device="cpu", jobs=given)
-        assert asked.pop() == expected
-    with pytest.raises(BitseekError, match="jobs is a whole number of 1 or more, got jobs=0"):
-        auto(features, bits=8, trials=4, jobs=0)
+    found = {}
+    for jobs, most in ((1, 1), (2, 2), (1000, 3)):
+        asked.clear()
+        found[jobs] = auto(features, bits=8, trials=12, device="cpu", jobs=jobs)
+        assert asked[0] == max(asked[1:]) == most and sum(asked[1:]) == len(found[jobs].trials)
+    tried = [[trial._replace(seconds=0) for trial in each.trials] for each in found.values()]
+    assert tried[0] == tried[1] == tried[2]
+
+
+def test_a_process_that_may_begin_no_others_is_told(features, monkeypatch):
+    monkeypatch.setattr("bitseek.training._auto.thread_count", lambda: 3)
+    monkeypatch.setitem(current_process()._config, "daemon", True)
+    with pytest.raises(BitseekError, match="may begin no others: take jobs=1 here, not 2"):
+        auto(features, bits=8, trials=4, jobs=2)
 
 
 # --- the recipe of a head

@@ -71,7 +71,7 @@ def train(
     out: Path | None = None,
     minutes: float | None = None,
     trials: int | None = None,
-    jobs: int | None = None,
+    jobs: int = 1,
     how: Training = TRAINING,
     network: arguments.Network = arguments.NETWORK,
     source: arguments.Data = arguments.DATA,
@@ -95,7 +95,7 @@ def train(
         out: run folder; runs/PROTOCOL-METHOD-BITS-sSEED by default.
         minutes: that a search may take before the last training; 10 by default.
         trials: how many heads a search may train, instead of a time or beside it.
-        jobs: how many heads a search trains at a time; one for each processor if it may take five minutes or more.
+        jobs: how many heads a search trains at a time, each by a process.
         evaluate: measure on the protocol's queries when the training is done.
     """
     from bitseek.data import load_protocol
@@ -105,7 +105,7 @@ def train(
         if method in (AUTO, *METHODS):
             raise BitseekError(f"{method} is a method; say on what it is trained: bitseek train {method} PROTOCOL")
         method, protocol = AUTO, method
-    if method != AUTO and (minutes, trials, jobs) != (None, None, None):
+    if method != AUTO and (minutes, trials, jobs) != (None, None, 1):
         raise BitseekError(
             f"--minutes, --trials and --jobs are for a search, and {method} is named: leave them out, or it"
         )

@@ -1,5 +1,8 @@
 """Several heads measured at a time, each by a process of its own."""
 
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -40,7 +43,7 @@ def attempts(measure: Measure, jobs: int) -> Iterator[Attempts]:
     except BrokenProcessPool as error:
         raise BitseekError(
             f"one of {jobs} processes that train heads was ended from outside, as happens where memory is short; "
-            "take fewer jobs, or 1"
+            "go on with --resume and fewer jobs, or 1"
         ) from error
     finally:
         pool.shutdown(kill_workers=True)
@@ -60,6 +63,14 @@ _measures: list[Measure] = []
 
 def _begin(measure: Measure) -> None:
     _measures[:] = [measure]
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A search that was killed leaves no processes behind."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _attempt(setting: tuple[str, dict[str, Any], int]) -> float | str:

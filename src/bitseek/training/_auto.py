@@ -1,6 +1,7 @@
 """`auto`: method and recipe are chosen by a search over heads on stored features, then the hasher is trained."""
 
 from collections.abc import Callable, Mapping
+from multiprocessing import current_process
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,8 +28,6 @@ from bitseek.training._train import pick_backbone, train
 AUTO = "auto"
 MINUTES = 10.0
 """The budget of a search that was given none."""
-LONG, MOST_JOBS = 5.0, 8
-"""Minutes of a search from which on it has several processes, and how many at most."""
 SAMPLE = 6000
 """Most training items that a search looks at; the hasher itself is trained on all."""
 BACKBONE_RATE = {True: 1e-4, False: 1e-3}
@@ -43,8 +42,9 @@ FIRST = (
     *("dtsh", "dch", "sdhc", "dhn", "idhn"),
     *("neighbour-contrast", "bihalf-unsupervised", "itq", "cibhash", "greedyhash-unsupervised"),
 )
-"""What a search tries first, since a small budget may not last for all methods: the best of the frozen ledger by the
-mean over its data sets at 64 bits (docs/ledger.md), with labels and without; but for DNNH, which takes its time."""
+"""What a search tries first, since a small budget may not last for all methods: the best on held-out training items of
+the data sets of the frozen ledger (docs/ledger.md), 64 bits, each with its best recipe, with a hidden layer or without,
+by the mean; without labels those of the ledger. But for DNNH, which takes its time."""
 
 
 class Chosen(NamedTuple):
@@ -76,7 +76,7 @@ def auto(
     frozen: bool = False,
     minutes: float | None = None,
     trials: int | None = None,
-    jobs: int | None = None,
+    jobs: int = 1,
     root: str | Path | None = None,
     protocol_options: Mapping[str, Any] | None = None,
     device: str = "auto",
@@ -100,7 +100,8 @@ def auto(
 
     With `trials` as the only budget the same seed gives the same hasher, stopped or not. With `minutes` it depends on
     how long trials take here; a search that goes on keeps the times of the trials that it has. Heads that are trained
-    one at a time have all threads of torch, others one, by which scores may differ in the last digits.
+    one at a time have all threads of torch, others one, by which scores may differ in the last digits; and with
+    another number of jobs a search by minutes that goes on may end otherwise.
 
     Args:
         protocol: name of a protocol, which is loaded with this seed; or one that is loaded.
@@ -114,8 +115,8 @@ def auto(
         frozen: train no more than a head.
         minutes: that the search may take, without the last training; 10 if no budget is given.
         trials: how many heads the search may train.
-        jobs: how many heads it trains at a time, each by a process on one processor. By default one for each processor,
-            at most 8, where it has five minutes or more on a CPU, for processes take some seconds to start; else one.
+        jobs: how many heads it trains at a time, each by a process on one processor, which takes some seconds to start
+            and half a gigabyte or more; at most one for each processor.
         root: folder of the data; see `load_protocol`.
         protocol_options: options of the protocol.
         device: as in `train`.
@@ -137,7 +138,9 @@ def auto(
     """
     bits = whole_number(bits, "bits")
     budget = Budget(MINUTES if minutes is None and trials is None else minutes, trials)
-    jobs = _jobs(budget, device) if jobs is None else whole_number(jobs, "jobs")
+    jobs = min(whole_number(jobs, "jobs"), thread_count())
+    if jobs > 1 and current_process().daemon:
+        raise BitseekError(f"a process of multiprocessing may begin no others: take jobs=1 here, not {jobs}")
     if join_ranks(pick_device(device)) and ranks() > 1:
         raise BitseekError(f"{AUTO} chooses in one process: run it without torchrun, then train what it chose with it")
     data = protocol if isinstance(protocol, Protocol) else load_protocol(
@@ -234,13 +237,6 @@ def fitting(data: Protocol, labelled: bool) -> list[str]:
     fit = [name for name, cls in METHODS.items() if cls.card.labels in (kinds if labelled else ("none",))]
     first = [name for name in FIRST if name in fit]
     return first + sorted(set(fit) - set(first), key=lambda name: (METHODS[name].by_gradient, name))
-
-
-def _jobs(budget: Budget, device: str) -> int:
-    """How many heads are trained at a time."""
-    if budget.minutes is None or budget.minutes < LONG or pick_device(device).type != "cpu":
-        return 1
-    return min(MOST_JOBS, thread_count())
 
 
 def _sample(data: Protocol, seed: int) -> Int64[np.ndarray, " m"]:

@@ -23,7 +23,7 @@ class Trial(NamedTuple):
         recipe: what differs from the recipe that its heads have by default.
         fold: which of the training items were held out.
         score: on these; None if it could not be trained.
-        seconds: that it took.
+        seconds: that it took; of several at a time, its share of the time that all of them took.
         reason: why it could not be trained; None if it was.
     """
 
