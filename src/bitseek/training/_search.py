@@ -156,7 +156,7 @@ class Search:
         The best setting is that of the moment: what has helped is kept while something else is tried.
         """
         while True:
-            tried = {Setting(trial.method, trial.recipe).key for trial in self.trials}
+            tried = self.measured(0)
             left = (variants(*leader, self.items) for leader in self.leaders(LEADERS))
             untried = ((setting for setting in each if setting.key not in tried) for each in left)
             first = [setting for each in untried for setting in islice(each, 1)]
@@ -171,7 +171,7 @@ class Search:
             if len(settings) < 2:
                 return
             half = (1 + self.budget.used(self.trials)) / 2
-            self.stage("again", [settings], fold, 1.0 if fold == len(SURVIVORS) else half)
+            self.stage("again", [settings], fold, half if fold < len(SURVIVORS) else None)
 
     def stage(self, name: str, turns: Iterable[Sequence[Setting]], fold: int = 0, until: float | None = None) -> None:
         """Measure settings on a fold until the stage ends.
@@ -187,7 +187,7 @@ class Search:
         has_begun = any(trial.stage == name for trial in self.trials)
         end = STAGES[name] if until is None else until
         for turn in turns:
-            measured = {Setting(trial.method, trial.recipe).key for trial in self.trials if trial.fold == fold}
+            measured = self.measured(fold)
             rest = [setting for setting in turn if setting.key not in measured]
             while rest:
                 count = self.budget.left(self.trials, end) or min(not has_begun, self.budget.left(self.trials, 1))
@@ -197,6 +197,10 @@ class Search:
                 now = min(count, self.jobs)
                 self.trials += self.at_once(name, rest[:now], fold)
                 rest = rest[now:]
+
+    def measured(self, fold: int) -> set[str]:
+        """The keys of the settings that have a trial on a fold."""
+        return {Setting(trial.method, trial.recipe).key for trial in self.trials if trial.fold == fold}
 
     def at_once(self, stage: str, settings: Sequence[Setting], fold: int) -> list[Trial]:
         """A trial of each, kept in the journal; a setting that cannot be trained has no score, but a reason.
