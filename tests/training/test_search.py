@@ -310,6 +310,8 @@ def test_a_temperature_goes_up_and_down_where_no_label_says_how_coarse_classes_a
     assert {name for name, found in tried.items() if found} == {"cibhash", "neighbour-contrast"}
     assert tried["neighbour-contrast"] == [0.5, 0.18]
     assert ("neighbour-contrast", {}) in list(variants("neighbour-contrast", {"temperature": 0.5}))
+    farthest = list(variants("neighbour-contrast", {"temperature": 1.39}))  # of .3; 5 / 3 as much would be too far
+    assert [r["temperature"] for _, r in farthest if r["temperature"] != 1.39] == [0.834]
 
 
 def test_a_codebook_is_changed_where_it_decides_the_codewords():

@@ -38,7 +38,7 @@ last one each fold may use half of what is left, and the last fold all."""
 
 COARSER = 5 / 3
 """By how much a temperature is changed."""
-FARTHEST = {"epochs": 4, "lr": 100}
+FARTHEST = {"temperature": 5, "epochs": 4, "lr": 100}
 """How many times what it began with, and what part of it, a number gets at most: more epochs often gain a little."""
 FRONT: Mapping[str, Any] = MappingProxyType({"standardise": True, "hidden": 512, "dropout": 0.5})
 """The hidden layer that is tried in front of a head: on features of a network that was trained on something else most
@@ -315,14 +315,17 @@ def variants(
     if not cls.by_gradient:
         return
     now: Any = make_recipe(cls, recipe, frozen=True)
-    changes: list[dict[str, Any]] = []
-    if cls.card.labels == "none" and hasattr(now, "temperature"):
-        changes += [{"temperature": rounded(factor * now.temperature, 4)} for factor in (COARSER, 1 / COARSER)]
     start: Any = make_recipe(cls, long_enough(method, items), frozen=True)
+    numbers: list[tuple[str, float]] = []
+    if cls.card.labels == "none" and hasattr(now, "temperature"):
+        numbers += [("temperature", rounded(factor * now.temperature, 4)) for factor in (COARSER, 1 / COARSER)]
     up, down = rounded(now.lr * 10 / 3, 1), rounded(now.lr / 3, 1)  # each undoes the other
-    for name, value in ("lr", up), ("epochs", 2 * now.epochs), ("lr", down), ("epochs", now.epochs // 2):
-        if 1 / FARTHEST[name] <= value / getattr(start, name) <= FARTHEST[name]:
-            changes.append({name: value})
+    numbers += [("lr", up), ("epochs", 2 * now.epochs), ("lr", down), ("epochs", now.epochs // 2)]
+    changes: list[dict[str, Any]] = [
+        {name: number}
+        for name, number in numbers
+        if 1 / FARTHEST[name] <= number / getattr(start, name) <= FARTHEST[name]
+    ]
     if cls.takes_codebook:
         changes += [{"codebook": name} for name in CODEBOOKS]
     for change in changes:
