@@ -89,11 +89,12 @@ class DFH(Method):
         seen = self.bank.seen
         labels = self.bank.labels[seen]
         codes = self.near_centres(self.bank.codes[seen], labels)
+        together, sums = labels.T @ labels, labels.T @ codes
         classes, bits = self.centres.shape
         own, apart = 1 / max(codes.numel(), 1), 2 * self.recipe.separation / classes**2
         for c in range(classes):
             others = self.centres.clone()
             others[c] = 0
-            wanted = labels[:, c] @ (codes - labels @ others)
+            wanted = sums[c] - together[c] @ others
             pull = own * wanted - apart * bits / (classes - 1) * others.sum(dim=0)
             self.centres[c] = descend_by_bit(self.centres[c : c + 1], apart * others.T @ others, pull.unsqueeze(0))[0]
