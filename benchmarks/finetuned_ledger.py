@@ -8,9 +8,9 @@
 The schedule (`SCHEDULE`: epochs, rates, batch, augmentation) is the same for all methods. It is chosen first
 (`--choose`), by a short climb with one method, on a fifth of the training items, which search each other and are not
 trained on; no query is looked at. What a method has of its own, its codebook or margin, is what the frozen ledger chose
-for its head on this data set, likewise by held-out training items. `auto` is given the schedule and TRIALS trials, and
-chooses the rest itself. The split is that of seed 0; the seeds are of the codebook, the head, the order and the
-augmentation.
+for its head on this data set, likewise by held-out training items, without the hidden layer that stands there in front
+of it. `auto` is given the schedule and TRIALS trials, and chooses the rest itself. The split is that of seed 0; the
+seeds are of the codebook, the head, the order and the augmentation.
 
 A row (method, seed) is kept with the average precision of each query as soon as it is measured, and a training that was
 stopped goes on from its checkpoint, so the same command goes on wherever it was. The first seed of all methods comes
@@ -36,6 +36,7 @@ from bitseek.evaluation import evaluate
 from bitseek.methods import METHODS, make_recipe
 from bitseek.runs import Hasher
 from bitseek.training import auto, train
+from bitseek.training._search import FRONT
 from frozen_ledger import GAIN, VALIDATION, Climb, validation_protocol
 from ledger_page import between, places, value, words
 from record import RESULTS, record
@@ -209,12 +210,17 @@ def main() -> None:
 
 
 def chosen_heads(protocol: str) -> dict[str, dict[str, Any]]:
-    """What the frozen ledger has chosen for the heads of these methods; nothing where it has no such protocol."""
+    """What the frozen ledger has chosen for the heads of these methods, without the hidden layer in front of them: the
+    backbone learns here. Nothing where it has no such protocol."""
     file = RESULTS / f"frozen_ledger_{protocol}.json"
     if not file.is_file():
         return {}
     chosen = json.loads(file.read_text(encoding="utf-8"))["results"]["chosen"]
-    return {method: chosen[method]["change"] for method in ROWS if method in chosen}
+    return {
+        method: {name: value for name, value in chosen[method]["change"].items() if name not in FRONT}
+        for method in ROWS
+        if method in chosen
+    }
 
 
 def write(ledger: Ledger, choice: dict[str, Any]) -> None:

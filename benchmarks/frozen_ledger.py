@@ -41,6 +41,7 @@ from bitseek.evaluation import evaluate
 from bitseek.methods import HEAD_RECIPE, METHODS, make_recipe
 from bitseek.metrics import Relevance, retrieval
 from bitseek.training import train
+from bitseek.training._search import FRONT
 from record import RESULTS, record
 from trials import Found, NotRunError, Trials, digest, digest_of_features, figures, over_seeds
 
@@ -126,6 +127,8 @@ class Climb:
 
     def take(self, *changes: dict[str, Any]) -> float:
         """What the best of some changes gains, which is made if that is enough."""
+        if not changes:
+            return 0.0
         scores = [(self.score(self.best | change), change) for change in changes]
         score, change = max(scores, key=lambda each: each[0])
         gain = score - self.reached
@@ -177,10 +180,10 @@ class Ledger(Trials):
     def choose(self, method: str) -> dict[str, Any]:
         """The best recipe on the validation split by a short climb, and all that was tried for it.
 
-        It begins with what heads have by default. The rate goes up by 3 as long as that helps; if it never does, down
-        likewise. The epochs are halved, and doubled where half of them are too few. Then the method's own `KNOBS`,
-        of which the best is taken. A step is taken if it gains more than `GAIN`; nothing more is tried once the trials
-        have had `CHOICE` seconds of the processor.
+        It begins with what heads have by default. First a hidden layer is tried in front, see `fronts`. The rate goes
+        up by 3 as long as that helps; if it never does, down likewise. The epochs are halved, and doubled where half of
+        them are too few. Then the method's own `KNOBS`, of which the best is taken. A step is taken if it gains more
+        than `GAIN`; nothing more is tried once the trials have had `CHOICE` seconds of the processor.
         """
         tried: list[dict[str, Any]] = []
 
@@ -194,11 +197,21 @@ class Ledger(Trials):
         climb = Climb(score)
         if METHODS[method].by_gradient and climb.reached > 0:
             recipe: Any = make_recipe(METHODS[method], {}, frozen=True)
-            climb.rate(recipe.lr)
+            climb.take(*fronts(method))
+            climb.rate(climb.best.get("lr", recipe.lr))
             if climb.take({"epochs": max(1, recipe.epochs // 2)}) < -GAIN:
                 climb.take({"epochs": 2 * recipe.epochs})
             climb.take(*KNOBS.get(method, ()))
         return {"change": climb.best, "validation_mAP": climb.reached, "tried": tried}
+
+
+def fronts(method: str) -> list[dict[str, Any]]:
+    """The hidden layer that `auto` tries in front of a head, with the rate of the method's heads and with the common
+    one: some heads have a rate that is too high for two layers. Nothing where a method takes none."""
+    if not METHODS[method].takes_front:
+        return []
+    rate = make_recipe(METHODS[method], {}, frozen=True).lr
+    return [dict(FRONT), *([] if rate == COMMON["lr"] else [{**FRONT, "lr": COMMON["lr"]}])]
 
 
 def run(method: str, change: dict[str, Any], data: Protocol, bits: int, seed: int) -> Found:

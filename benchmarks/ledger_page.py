@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bitseek.methods import HEAD_RECIPE, METHODS
+from bitseek.training._search import FRONT
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -186,7 +187,8 @@ def recipes(results: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield ""
     yield f"The head of every method has by default {words(HEAD_RECIPE)}; and what the second column adds. What was"
     yield f"changed for a data set gained more than {first['validation']['gain']} on {first['validation']['items']:,}"
-    yield "held-out training items (mAP there before → after; one seed). All trials stand in the JSON files."
+    yield "held-out training items (mAP there before → after; one seed). All trials stand in the JSON files. A hidden"
+    yield f"layer is {words(FRONT)}."
     yield ""
     yield f"| method | defaults of its head | {' | '.join(results)} |"
     yield f"|---|---|{'---|' * len(results)}"
@@ -203,7 +205,12 @@ def taken(choice: dict[str, Any] | None) -> str:
     if choice is None or not choice["validation_mAP"]:
         return "not run"
     before, after = choice["tried"][0]["mAP"], choice["validation_mAP"]
-    return f"**{words(choice['change'])}** ({before:.3f} → {after:.3f})" if choice["change"] else f"({before:.3f})"
+    change = choice["change"]
+    if not change:
+        return f"({before:.3f})"
+    front = "hidden layer" if change.items() >= FRONT.items() else ""
+    others = words({name: setting for name, setting in change.items() if not front or name not in FRONT})
+    return f"**{', '.join(filter(None, (front, others)))}** ({before:.3f} → {after:.3f})"
 
 
 def words(settings: Any) -> str:

@@ -1,5 +1,6 @@
 """Rows of the fine-tuning ledger, benchmarks/finetuned_ledger.py: what decides one, and that it is run once."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +88,18 @@ def test_a_row_belongs_to_its_recipe_split_network_and_seed(module, ledger):
     keys += [key(schedule=SCHEDULE | {"epochs": 3}), key(method="auto", schedule=SCHEDULE | {"epochs": 3})]
     assert len(set(keys)) == len(keys)
     assert ledger.recipe("dpn", SCHEDULE)["margin"] == 0.5
+
+
+def test_a_network_has_what_was_chosen_for_heads_but_no_hidden_layer(module, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    assert module.chosen_heads("x") == {}
+    chosen = {
+        "orthohash": {"change": {"standardise": True, "hidden": 512, "dropout": 0.5, "codebook": "spread"}},
+        "dpn": {"change": {"margin": 0.5}},
+        "shc": {"change": {"quantisation": 0.0}},
+    }
+    (tmp_path / "frozen_ledger_x.json").write_text(json.dumps({"results": {"chosen": chosen}}))
+    assert module.chosen_heads("x") == {"orthohash": {"codebook": "spread"}, "dpn": {"margin": 0.5}}
 
 
 def test_the_schedule_is_chosen_without_the_queries(module, ledger, monkeypatch):

@@ -92,13 +92,19 @@ def test_the_choice_climbs_from_the_default_and_takes_nothing_for_noise(frozen, 
     seen = pretend(
         module,
         monkeypatch,
-        lambda recipe: 0.5 + 0.1 * (recipe.lr < 2e-2) + 0.002 * (recipe.epochs == 15) + 0.05 * (recipe.scale == 4.0),
+        lambda recipe: (
+            0.5
+            + 0.1 * (recipe.lr < 2e-2)
+            + 0.002 * (recipe.epochs == 15)
+            + 0.05 * (recipe.scale == 4.0)
+            - 0.2 * bool(recipe.hidden)
+        ),
     )
     choice = ledger.choose("orthohash")  # its heads have a rate of 0.03
     assert choice["change"] == {"lr": 0.01, "scale": 4.0}
     assert choice["validation_mAP"] == pytest.approx(0.65)
     rates = [change.get("lr") for _, change in seen]
-    assert rates == [None, 0.09, 0.01, 0.00333, 0.01, 0.01, 0.01]
+    assert rates == [None, None, 0.001, 0.09, 0.01, 0.00333, 0.01, 0.01, 0.01]
     assert all(data is ledger.inner for data, _ in seen)
     again = module.Ledger(ledger.data, ledger.folder, runs=False)
     assert again.choose("orthohash") == choice
@@ -110,12 +116,23 @@ def test_a_rate_that_helps_is_followed_and_too_few_epochs_lead_to_more(frozen, m
     assert ledger.choose("dsh")["change"] == {"lr": 9e-3, "epochs": 60}
 
 
+def test_a_hidden_layer_that_helps_is_kept_and_the_rest_is_chosen_with_it(frozen, monkeypatch):
+    module, ledger = frozen
+    seen = pretend(module, monkeypatch, lambda recipe: 0.5 + 0.1 * (recipe.hidden == 512) - recipe.lr)
+    assert ledger.choose("orthohash")["change"] == {**module.FRONT, "lr": 1e-3}
+    assert [change.get("hidden", 0) for _, change in seen] == [0, *[512] * (len(seen) - 1)]
+    for name in "sdhc", "itq":  # none can be put there, nothing is trained by steps
+        seen.clear()
+        ledger.choose(name)
+        assert all("hidden" not in change for _, change in seen)
+
+
 def test_a_choice_ends_when_its_time_is_up(frozen, monkeypatch):
     module, ledger = frozen
     seen = pretend(module, monkeypatch, lambda recipe: 10 * recipe.lr)
-    monkeypatch.setattr(module, "CHOICE", 1.5)
+    monkeypatch.setattr(module, "CHOICE", 2.5)
     assert ledger.choose("ce")["change"] == {"lr": 3e-3}
-    assert len(seen) == 2
+    assert len(seen) == 3
 
 
 def test_a_training_that_takes_too_long_is_stopped_and_named(frozen, monkeypatch):
