@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import current_process
 
 import numpy as np
@@ -17,7 +18,7 @@ from bitseek.images import Features, Pixels
 from bitseek.methods import METHODS, make_recipe, method_class
 from bitseek.runs import EncodedFeatures, RunConfig
 from bitseek.training import _search, auto, read_search, train
-from bitseek.training._attempts import attempt, attempts
+from bitseek.training._attempts import attempts, made
 from bitseek.training._auto import FIRST, fitting
 from bitseek.training._bench import Bench
 
@@ -317,13 +318,14 @@ def test_a_protocol_that_only_measures_is_refused(features):
 def test_processes_measure_what_one_does_and_say_what_cannot_be_trained(features):
     here = bench(features)
     with attempts(here.measure, 2) as tried:
-        found = tried([("dpn", {"epochs": 2}, 0), ("dpn", {"nonsense": 2}, 0), ("hashnet", {"epochs": 1}, 1)])
-        again = tried([("dpn", {"epochs": 2}, 0)])
+        settings = [("dpn", {"epochs": 2}, 0), ("dpn", {"nonsense": 2}, 0), ("hashnet", {"epochs": 1}, 1)]
+        found = [each.result() for each in [tried(*setting) for setting in settings]]
+        again = tried("dpn", {"epochs": 2}, 0).result()
     assert "nonsense" in found[1]
     assert [found[0], found[2]] == pytest.approx(
         [here.measure("dpn", {"epochs": 2}, 0), here.measure("hashnet", {"epochs": 1}, 1)], abs=1e-3
     )
-    assert again == found[:1]
+    assert again == found[0]
 
 
 def test_a_process_that_is_ended_from_outside_is_told():
@@ -332,26 +334,23 @@ def test_a_process_that_is_ended_from_outside_is_told():
         pytest.raises(BitseekError, match=r"one of 2 processes .* ended from outside.*--resume and fewer jobs"),
         attempts(lambda *_: end(1), 2) as tried,
     ):
-        tried([("dpn", {}, 0)])
+        tried("dpn", {}, 0).result()
 
 
-def test_as_many_are_asked_for_at_a_time_as_there_are_jobs(features, monkeypatch):
+def test_as_many_run_at_a_time_as_there_are_jobs(features, monkeypatch):
     """At most one for each processor; what is tried is the same."""
     asked = []
 
     @contextmanager
     def counted(measure, count):
         asked.append(count)
-        yield lambda settings: asked.append(len(settings)) or [attempt(measure, *each) for each in settings]
+        yield partial(made, measure)
 
     monkeypatch.setattr("bitseek.training._auto.attempts", counted)
     monkeypatch.setattr("bitseek.training._auto.thread_count", lambda: 3)
-    found = {}
-    for jobs, most in ((1, 1), (1000, 3)):
-        asked.clear()
-        found[jobs] = auto(features, bits=8, trials=12, device="cpu", jobs=jobs)
-        assert asked[0] == max(asked[1:]) == most and sum(asked[1:]) == len(found[jobs].trials)
-    tried = [[trial._replace(seconds=0) for trial in each.trials] for each in found.values()]
+    found = [auto(features, bits=8, trials=12, device="cpu", jobs=jobs) for jobs in (1, 1000)]
+    assert asked == [1, 3]
+    tried = [[trial._replace(seconds=0) for trial in each.trials] for each in found]
     assert tried[0] == tried[1]
 
 

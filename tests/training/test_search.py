@@ -2,6 +2,10 @@
 
 import json
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Lock, Semaphore
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from tests.training.helpers import Killed
 
 from bitseek.errors import BitseekError, RunError
 from bitseek.methods import METHODS, make_recipe
-from bitseek.training._attempts import attempt
+from bitseek.training._attempts import attempt, made
 from bitseek.training._journal import Journal, Trial
 from bitseek.training._search import (
     CONTENDERS,
@@ -46,20 +50,83 @@ class Scores:
 
 
 def here(measure):
-    return lambda settings: [attempt(measure, *each) for each in settings]
+    return partial(made, measure)
 
 
 def search(scores, budget, journal=None, tried=None, jobs=1):
-    found = Search(here(scores), journal or Journal(None, {}), budget, tried, jobs=jobs)
-    return found.run(NAMES), found.trials
+    with ThreadPoolExecutor(jobs) as pool:
+        attempts = here(scores) if jobs == 1 else partial(pool.submit, attempt, scores)
+        found = Search(attempts, journal or Journal(None, {}), budget, tried, jobs=jobs)
+        return found.run(NAMES), found.trials
+
+
+def timeless(trials):
+    return [trial._replace(seconds=0) for trial in trials]
+
+
+class Slow(Scores):
+    """Each takes its time, some ten times as long as others; and says how many ran at most."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.lock, self.running, self.most = Lock(), 0, 0
+
+    def __call__(self, *setting):
+        with self.lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        score = super().__call__(*setting)
+        time.sleep(0.01 if score < 0.1 else 0.001 * score)
+        with self.lock:
+            self.running -= 1
+        return score
 
 
 @pytest.mark.parametrize("trials", [1, 2, 7, 20, 33, 60, 200])
 @pytest.mark.parametrize("jobs", [2, 5, 8])
 def test_how_many_are_tried_at_a_time_changes_nothing(trials, jobs):
-    one, several = (search(Scores(6), Budget(trials=trials), jobs=count) for count in (1, jobs))
-    assert one[0] == several[0]
-    assert [t._replace(seconds=0) for t in one[1]] == [t._replace(seconds=0) for t in several[1]]
+    """Nor does who is done first."""
+    measure, journal = Slow(6), Journal(None, {})
+    one = search(Scores(6), Budget(trials=trials))
+    several = search(measure, Budget(trials=trials), journal, jobs=jobs)
+    assert one[0] == several[0] and timeless(one[1]) == timeless(several[1])
+    assert measure.most <= jobs and len(measure.calls) == len(journal.trials) == len(one[1])
+
+
+def test_no_process_waits_for_a_slow_one():
+    """The first training goes on until four others are done."""
+    done = Semaphore(0)
+
+    def score(method, recipe, fold):
+        if (method, recipe) == ("dpn", {"epochs": 6}):
+            return float(all(done.acquire(timeout=20) for _ in range(4)))
+        done.release()
+        return 0.5
+
+    journal = Journal(None, {})
+    _, trials = search(score, Budget(trials=20), journal, jobs=2)
+    assert trials[0].score == 1 and journal.trials.index(trials[0]) >= 3
+
+
+@pytest.mark.parametrize("after", [1, 3, 8, 20, 40, 80])
+def test_a_search_by_minutes_goes_on_with_what_its_journal_has(after):
+    """What had begun when it was stopped begins again; nothing that was done is left out."""
+    journal = Journal(None, {})
+    winner, trials = search(Slow(5), Budget(minutes=0.005), journal, jobs=3)
+    assert 20 < len(trials) == len(journal.trials)
+    scores, again = Scores(5), Journal(None, {})
+    again.trials = list(journal.trials)
+    assert search(scores, Budget(minutes=0.005), again, jobs=3) == (winner, trials) and not scores.calls
+    again.trials = journal.trials[:after]
+    _, tried = search(Slow(5), Budget(minutes=0.005), again, jobs=3)
+    assert all(trial in tried for trial in journal.trials[:after])
+
+
+def test_the_seconds_of_trials_are_the_time_that_has_passed():
+    started = time.perf_counter()
+    _, trials = search(lambda *_: time.sleep(0.03) or 0.5, Budget(trials=40), jobs=4)
+    passed = time.perf_counter() - started
+    assert 0.3 - 1e-3 * len(trials) <= sum(trial.seconds for trial in trials) <= passed + 1e-3 * len(trials)
 
 
 def slow(scores, contenders=CONTENDERS):
@@ -162,7 +229,8 @@ def test_what_cannot_be_trained_is_told_and_left_out():
 
 
 @pytest.mark.parametrize("after", [1, 5, 20, 40])
-def test_a_killed_search_ends_as_if_it_had_not_been_killed(tmp_path, after):
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_killed_search_ends_as_if_it_had_not_been_killed(tmp_path, after, jobs):
     facts = {"protocol": "x", "bits": 8}
     whole, trials = search(Scores(3), Budget(trials=500))
     first, seen = Scores(3), []
@@ -173,12 +241,12 @@ def test_a_killed_search_ends_as_if_it_had_not_been_killed(tmp_path, after):
             raise Killed
 
     with pytest.raises(Killed):
-        search(first, Budget(trials=500), Journal(tmp_path / "run", facts), kill)
+        search(first, Budget(trials=500), Journal(tmp_path / "run", facts), kill, jobs)
     second = Scores(3)
     again = Journal(tmp_path / "run", facts, resume=True)
-    winner, resumed = search(second, Budget(trials=500), again)
-    assert winner == whole and len(first.calls) == after and len(first.calls + second.calls) == len(trials)
-    assert [t._replace(seconds=0) for t in resumed] == [t._replace(seconds=0) for t in trials]
+    winner, resumed = search(second, Budget(trials=500), again, jobs=jobs)
+    assert winner == whole and len(second.calls) == len(trials) - after
+    assert timeless(resumed) == timeless(trials)
     again.close(*winner)
     assert Journal(tmp_path / "run", facts, resume=True).chosen == {"method": whole.method, "recipe": whole.recipe}
 

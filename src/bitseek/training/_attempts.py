@@ -3,17 +3,21 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from bitseek.errors import BitseekError
 
 Measure = Callable[[str, dict[str, Any], int], float]
 """The score of a method with a recipe on a fold; larger is better."""
-Attempts = Callable[[Sequence[tuple[str, dict[str, Any], int]]], list[float | str]]
-"""Of each method, recipe and fold the score, or the reason why there is none; in their order."""
+Attempt = Future[float | str]
+"""The score that comes, or the reason why there is none."""
+Attempts = Callable[[str, dict[str, Any], int], Attempt]
+"""Begins to measure a method with a recipe on a fold."""
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BITSEEK_THREADS"), "1")
 
@@ -22,8 +26,9 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 def attempts(measure: Measure, jobs: int) -> Iterator[Attempts]:
     """Attempts, so many at a time.
 
-    With one job they are made here, on all threads that torch has. With more, each is made on one thread of a process
-    that lives as long as the block: a head is trained in many small steps, which threads hardly share.
+    With one job each is made here before it is handed out, on all threads that torch has. With more, each is made on
+    one thread of a process that lives as long as the block: a head is trained in many small steps, which threads hardly
+    share.
 
     Args:
         measure: what is measured by; several jobs pickle it.
@@ -33,13 +38,13 @@ def attempts(measure: Measure, jobs: int) -> Iterator[Attempts]:
         BitseekError: a process was ended from outside, within the block.
     """
     if jobs == 1:
-        yield lambda settings: [attempt(measure, *each) for each in settings]
+        yield partial(made, measure)
         return
     from loky import ProcessPoolExecutor  # whose processes need no guarded main module, and may begin in a notebook
 
     pool = ProcessPoolExecutor(jobs, initializer=_begin, initargs=(measure,), env=ONE_THREAD)
     try:
-        yield lambda settings: list(pool.map(_attempt, settings))
+        yield partial(pool.submit, _attempt)
     except BrokenProcessPool as error:
         raise BitseekError(
             f"one of {jobs} processes that train heads was ended from outside, as happens where memory is short; "
@@ -55,6 +60,13 @@ def attempt(measure: Measure, method: str, recipe: dict[str, Any], fold: int) ->
         return measure(method, recipe, fold)
     except BitseekError as error:
         return str(error)
+
+
+def made(measure: Measure, method: str, recipe: dict[str, Any], fold: int) -> Attempt:
+    """One that is over."""
+    over = Attempt()
+    over.set_result(attempt(measure, method, recipe, fold))
+    return over
 
 
 _measures: list[Measure] = []
@@ -73,5 +85,5 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _attempt(setting: tuple[str, dict[str, Any], int]) -> float | str:
-    return attempt(_measures[0], *setting)
+def _attempt(method: str, recipe: dict[str, Any], fold: int) -> float | str:
+    return attempt(_measures[0], method, recipe, fold)

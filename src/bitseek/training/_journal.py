@@ -23,7 +23,8 @@ class Trial(NamedTuple):
         recipe: what differs from the recipe that its heads have by default.
         fold: which of the training items were held out.
         score: on these; None if it could not be trained.
-        seconds: that it took; of several at a time, its share of the time that all of them took.
+        seconds: that it took; of several at a time, by which it was done after the one before, so that their sum is the
+            time that all of them took.
         reason: why it could not be trained; None if it was.
     """
 
@@ -45,7 +46,7 @@ class Journal:
         resume: whether to go on with the search of these facts that the folder has.
 
     Attributes:
-        trials: in the order in which they were made.
+        trials: in the order in which they were done.
         chosen: method and recipe that won; None before the end.
 
     Raises:

@@ -2,10 +2,10 @@
 
 import json
 import math
-import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
@@ -16,7 +16,7 @@ import numpy as np
 from bitseek.codebooks import CODEBOOKS
 from bitseek.errors import BitseekError
 from bitseek.methods import HEAD_RECIPE, make_recipe, method_class
-from bitseek.training._attempts import Attempts
+from bitseek.training._attempts import Attempt, Attempts
 from bitseek.training._journal import Journal, Trial
 
 STEPS = 300
@@ -76,11 +76,10 @@ class Budget:
         """The share of the minutes."""
         return 0.0 if self.minutes is None else sum(trial.seconds for trial in trials) / (60 * self.minutes)
 
-    def left(self, trials: Sequence[Trial], until: float) -> int:
-        """How many more trials may begin before this share of the budget is used."""
-        if self.time_used(trials) >= until:
-            return 0
-        return sys.maxsize if self.trials is None else max(0, math.ceil(until * self.trials - 1e-9) - len(trials))
+    def allows(self, trials: Sequence[Trial], running: int, until: float) -> bool:
+        """Whether one more trial may begin beside so many, before this share of the budget is used."""
+        most = math.inf if self.trials is None else math.ceil(until * self.trials - 1e-9)
+        return self.time_used(trials) < until and len(trials) + running < most
 
 
 class Setting(NamedTuple):
@@ -116,8 +115,12 @@ class Search:
         budget: what it may cost.
         tried: called after each trial.
         items: on how many a head is trained; of few it starts with more epochs, see `long_enough`. None for many.
-        jobs: how many attempts are asked for at a time. What is tried does not depend on it, but for how much of it
-            there is time for.
+        jobs: how many attempts run at a time. What is tried does not depend on it, but for how much of it there is time
+            for.
+
+    Attributes:
+        trials: what decides, in the order in which it was asked for; the journal has it in the order in which it was
+            done.
     """
 
     def __init__(
@@ -132,6 +135,7 @@ class Search:
         self.attempts, self.journal, self.budget, self.tried = attempts, journal, budget, tried
         self.items, self.jobs = items, jobs
         self.trials: list[Trial] = []
+        self.since = 0.0
 
     def run(self, methods: Iterable[str]) -> Setting:
         """The setting that wins.
@@ -176,7 +180,7 @@ class Search:
     def stage(self, name: str, turns: Iterable[Sequence[Setting]], fold: int = 0, until: float | None = None) -> None:
         """Measure settings on a fold until the stage ends.
 
-        A stage in which nothing was measured yet ends with the budget, so that each has its turn in a small one.
+        A stage in which nothing was begun yet ends with the budget, so that each has its turn in a small one.
 
         Args:
             name: of the stage.
@@ -184,41 +188,68 @@ class Search:
             fold: on which.
             until: the share of the budget by whose use it ends, by default that of the stage.
         """
-        has_begun = any(trial.stage == name for trial in self.trials)
         end = STAGES[name] if until is None else until
         for turn in turns:
             measured = self.measured(fold)
             rest = [setting for setting in turn if setting.key not in measured]
-            while rest:
-                count = self.budget.left(self.trials, end) or min(not has_begun, self.budget.left(self.trials, 1))
-                if not count:
-                    return
-                has_begun = True
-                now = min(count, self.jobs)
-                self.trials += self.at_once(name, rest[:now], fold)
-                rest = rest[now:]
+            found = self.tried_of(name, rest, fold, end)
+            self.trials += found
+            if len(found) < len(rest):
+                return
 
     def measured(self, fold: int) -> set[str]:
         """The keys of the settings that have a trial on a fold."""
         return {Setting(trial.method, trial.recipe).key for trial in self.trials if trial.fold == fold}
 
-    def at_once(self, stage: str, settings: Sequence[Setting], fold: int) -> list[Trial]:
-        """A trial of each, kept in the journal; a setting that cannot be trained has no score, but a reason.
+    def tried_of(self, stage: str, settings: Sequence[Setting], fold: int, end: float) -> list[Trial]:
+        """A trial of each of the first settings, as many as there is budget for, in their order.
 
-        Each counts for its share of the seconds that all of them took.
+        As soon as one is done the next begins. Whether it may is decided by the trials that are done and by how many
+        run: so the same begin where a search goes on from its journal, which has them in the order in which they were
+        done.
         """
-        known = {setting.key: self.journal.find(*setting, fold) for setting in settings}
-        new = [setting for setting in settings if known[setting.key] is None]
-        started = time.perf_counter()
-        found = self.attempts([(*setting, fold) for setting in new]) if new else []
-        seconds = round((time.perf_counter() - started) / max(1, len(new)), 3)
-        for setting, each in zip(new, found, strict=True):
-            score, reason = (None, each) if isinstance(each, str) else (each, None)
-            trial = known[setting.key] = Trial(stage, *setting, fold, score, seconds, reason)
-            self.journal.add(trial)
-            if self.tried is not None:
-                self.tried(trial)
-        return [trial for trial in known.values() if trial is not None]
+        rest = deque(settings)
+        done: dict[str, Trial] = {}
+        running: list[tuple[Setting, Trial | Attempt]] = []
+        self.since = time.perf_counter()
+        while True:
+            if rest and len(running) < self.jobs and self.may_begin(stage, [*done.values()], len(running), end):
+                setting = rest.popleft()
+                running.append((setting, self.journal.find(*setting, fold) or self.attempts(*setting, fold)))
+            elif running:
+                setting, each = running.pop(self.first_done([each for _, each in running]))
+                done[setting.key] = each if isinstance(each, Trial) else self.kept(stage, setting, fold, each.result())
+            else:
+                return [done[setting.key] for setting in settings if setting.key in done]
+
+    def may_begin(self, stage: str, done: Sequence[Trial], running: int, end: float) -> bool:
+        """Whether there is budget for one more; of a stage in which nothing was begun yet, any of the search's."""
+        trials = [*self.trials, *done]
+        has_begun = running or any(trial.stage == stage for trial in trials)
+        return self.budget.allows(trials, running, end if has_begun else 1)
+
+    def first_done(self, running: Sequence[Trial | Attempt]) -> int:
+        """Which of them: of those that the journal has the one that it had first, otherwise what is done first now."""
+        before = [trial for trial in self.journal.trials if trial in running]
+        if before:
+            return running.index(before[0])
+        attempts = [each for each in running if isinstance(each, Future)]
+        over, _ = wait(attempts, return_when=FIRST_COMPLETED)
+        return next(place for place, each in enumerate(attempts) if each in over)
+
+    def kept(self, stage: str, setting: Setting, fold: int, found: float | str) -> Trial:
+        """The trial, kept in the journal; a setting that cannot be trained has no score, but a reason.
+
+        It counts for the seconds since the one before was done, so that all of them count for the time that has passed.
+        """
+        now = time.perf_counter()
+        score, reason = (None, found) if isinstance(found, str) else (found, None)
+        trial = Trial(stage, *setting, fold, score, round(now - self.since, 3), reason)
+        self.since = now
+        self.journal.add(trial)
+        if self.tried is not None:
+            self.tried(trial)
+        return trial
 
     def in_full(self, method: str, recipe: Mapping[str, Any]) -> Setting:
         """The setting whose short training this is."""
