@@ -185,14 +185,16 @@ class Ledger(Trials):
         them are too few. Then the method's own `KNOBS`, of which the best is taken. A step is taken if it gains more
         than `GAIN`; nothing more is tried once the trials have had `CHOICE` seconds of the processor.
         """
-        tried: list[dict[str, Any]] = []
+        tried: dict[str, dict[str, Any]] = {}
 
         def score(change: dict[str, Any]) -> float:
-            if tried and sum(trial["seconds"] for trial in tried) > CHOICE:
-                return -1.0
-            row = self.trial(method, change, CHOSEN_AT, SEEDS[0], choosing=True)
-            tried.append({name: row.get(name) for name in ("change", "mAP", "seconds", "failed")})
-            return float(row["mAP"])
+            key = self.key(method, change, CHOSEN_AT, SEEDS[0], choosing=True)
+            if key not in tried:
+                if sum(trial["seconds"] for trial in tried.values()) > CHOICE:
+                    return -1.0
+                row = self.trial(method, change, CHOSEN_AT, SEEDS[0], choosing=True)
+                tried[key] = {name: row.get(name) for name in ("change", "mAP", "seconds", "failed")}
+            return float(tried[key]["mAP"])
 
         climb = Climb(score)
         if METHODS[method].by_gradient and climb.reached > 0:
@@ -202,7 +204,7 @@ class Ledger(Trials):
             if climb.take({"epochs": max(1, recipe.epochs // 2)}) < -GAIN:
                 climb.take({"epochs": 2 * recipe.epochs})
             climb.take(*KNOBS.get(method, ()))
-        return {"change": climb.best, "validation_mAP": climb.reached, "tried": tried}
+        return {"change": climb.best, "validation_mAP": climb.reached, "tried": [*tried.values()]}
 
 
 def fronts(method: str) -> list[dict[str, Any]]:
