@@ -24,7 +24,7 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from bitseek.evaluation import evaluate
 from bitseek.methods import METHODS, make_recipe
 from bitseek.runs import Hasher
 from bitseek.training import auto, train
-from bitseek.training._search import FRONT
+from bitseek.training._search import without_front
 from frozen_ledger import GAIN, VALIDATION, Climb, validation_protocol
 from ledger_page import between, places, value, words
 from record import RESULTS, record
@@ -209,18 +209,14 @@ def main() -> None:
         write(ledger, choice)
 
 
-def chosen_heads(protocol: str) -> dict[str, dict[str, Any]]:
+def chosen_heads(protocol: str, methods: Iterable[str] = ROWS) -> dict[str, dict[str, Any]]:
     """What the frozen ledger has chosen for the heads of these methods, without the hidden layer in front of them: the
     backbone learns here. Nothing where it has no such protocol."""
     file = RESULTS / f"frozen_ledger_{protocol}.json"
     if not file.is_file():
         return {}
     chosen = json.loads(file.read_text(encoding="utf-8"))["results"]["chosen"]
-    return {
-        method: {name: value for name, value in chosen[method]["change"].items() if name not in FRONT}
-        for method in ROWS
-        if method in chosen
-    }
+    return {method: without_front(chosen[method]["change"]) for method in methods if method in chosen}
 
 
 def write(ledger: Ledger, choice: dict[str, Any]) -> None:

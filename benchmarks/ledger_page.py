@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bitseek.methods import HEAD_RECIPE, METHODS
-from bitseek.training._search import FRONT
+from bitseek.training._search import FRONT, without_front
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -209,7 +209,7 @@ def taken(choice: dict[str, Any] | None) -> str:
     if not change:
         return f"({before:.3f})"
     front = "hidden layer" if change.items() >= FRONT.items() else ""
-    others = words({name: setting for name, setting in change.items() if not front or name not in FRONT})
+    others = words(without_front(change) if front else change)
     return f"**{', '.join(filter(None, (front, others)))}** ({before:.3f} → {after:.3f})"
 
 

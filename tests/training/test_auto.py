@@ -16,10 +16,11 @@ from bitseek.data import Pool, Protocol
 from bitseek.errors import BitseekError, RunError
 from bitseek.images import Features, Pixels
 from bitseek.methods import METHODS, make_recipe, method_class
+from bitseek.models import build_backbone
 from bitseek.runs import EncodedFeatures, RunConfig
 from bitseek.training import _search, auto, read_search, train
 from bitseek.training._attempts import attempts, made
-from bitseek.training._auto import FIRST, fitting
+from bitseek.training._auto import FIRST, fitting, of_network
 from bitseek.training._bench import Bench
 
 FEW = {"bits": 8, "trials": 4, "device": "cpu"}
@@ -203,11 +204,22 @@ def test_with_pictures_the_whole_network_is_trained(toy, tmp_path):
     chosen = auto(toy, recipe={"epochs": "2", "lr": "1e-3", "batch_size": 60}, **options)
     config = RunConfig.read(tmp_path / "run")
     assert not config.frozen and config.backbone.name == "small-cnn" and config.recipe["epochs"] == 2
-    of_head = make_recipe(method_class(chosen.method), chosen.recipe, frozen=True).model_dump(mode="json")
+    won = _search.without_front(chosen.recipe)
+    of_head = make_recipe(method_class(chosen.method), won, frozen=True).model_dump(mode="json")
     assert config.recipe == of_head | {
         "epochs": 2, "lr": 1e-3, "batch_size": 60, "augment": "flip", "backbone_lr": 1.0  # it has random weights
     }  # fmt: skip
     assert chosen.hasher.encode(toy.pool.images.rows(toy.query)).bits == 8
+
+
+def test_a_whole_network_has_no_hidden_layer_that_its_head_won_with():
+    backbone = build_backbone("small-cnn", size=8)
+    won = {**_search.FRONT, "epochs": 60, "lr": 1e-3}
+    recipe = of_network("hashnet", won, {"lr": 1e-2}, backbone)
+    assert recipe == {
+        **make_recipe(METHODS["hashnet"], {"epochs": 60, "lr": 1e-2}, frozen=True).model_dump(),
+        "batch_size": 128, "augment": "flip", "backbone_lr": 0.1,
+    }  # fmt: skip
 
 
 def test_with_pictures_and_frozen_the_head_is_trained_on_the_features_that_were_computed(toy):

@@ -22,7 +22,7 @@ from bitseek.training._attempts import attempts
 from bitseek.training._bench import Bench
 from bitseek.training._journal import MEASURE, Journal, Trial
 from bitseek.training._loop import Progress
-from bitseek.training._search import Budget, Search
+from bitseek.training._search import Budget, Search, without_front
 from bitseek.training._train import pick_backbone, train
 
 AUTO = "auto"
@@ -212,9 +212,9 @@ def auto(
 def of_network(method: str, won: Mapping[str, Any], given: Mapping[str, Any], network: Backbone) -> dict[str, Any]:
     """The recipe by which a whole network is trained with a method whose head won.
 
-    It is that of the head, which is known to fit the method and the data, with images that are mirrored, batches that
-    fit into memory, and a rate of the backbone of its own: so high as the rate of some heads is, it would undo the
-    weights that a backbone has.
+    It is that of the head, which is known to fit the method and the data, without the hidden layer that it may have in
+    front: where the backbone learns that only costs (docs/auto.md). Images are mirrored, batches fit into memory, and
+    the rate of the backbone is its own: so high as the rate of some heads is, it would undo the weights that it has.
 
     Args:
         method: its name.
@@ -222,7 +222,7 @@ def of_network(method: str, won: Mapping[str, Any], given: Mapping[str, Any], ne
         given: what the user wants otherwise.
         network: the backbone.
     """
-    recipe = make_recipe(method_class(method), {**won, **given}, frozen=True)
+    recipe = make_recipe(method_class(method), {**without_front(won), **given}, frozen=True)
     rate = BACKBONE_RATE[network.config.weights is not None]
     ours = {"batch_size": min(BATCH, recipe.batch_size), "augment": "flip", "backbone_lr": rate / recipe.lr}
     return {**recipe.model_dump(), **{name: value for name, value in ours.items() if name not in given}}

@@ -328,6 +328,11 @@ def other_front(method: str, recipe: Mapping[str, Any]) -> list[Setting]:
     return [changed(method, {**recipe, **change})]
 
 
+def without_front(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What else a recipe has."""
+    return {name: value for name, value in recipe.items() if name not in FRONT}
+
+
 def variants(
     method: str, recipe: Mapping[str, Any] = MappingProxyType({}), items: int | None = None
 ) -> Iterator[Setting]:
