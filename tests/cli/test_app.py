@@ -38,6 +38,7 @@ def test_every_command_has_json():
     "arguments, message",
     [
         (["train", "orthohash", "digits", "--bits", "none"], 'unable to convert "none" into int'),
+        (["train", "orthohash", "digits", "--bits", "8.7"], "--bits: a whole number is expected, got 8.7."),
         (["train", "orthohash", "digits", "--bits", "0"], "bits is a whole number"),
         (["train", "orthohash"], "PROTOCOL"),
         (["train", "orthohash", "digits", "--set", "margin"], "NAME=VALUE"),

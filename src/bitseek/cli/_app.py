@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
 
 from bitseek import __version__
+from bitseek.cli._arguments import converted
 from bitseek.cli._care import dedup, remove, verify
 from bitseek.cli._codes import convert, score
 from bitseek.cli._collection import index, search
@@ -32,6 +33,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(converter=converted),
 )
 app.command(open_folder, name="open")
 for command in (

@@ -1,12 +1,12 @@
 """Arguments that several commands have, and their values as the library takes them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token, convert
 
 from bitseek.errors import BitseekError
 
@@ -19,6 +19,13 @@ CutOff = Annotated[int | Literal["all", "protocol"], Parameter(name=("-k", "--k"
 Denominator = Literal["retrieved", "relevant", "min"]
 Ties = Literal["expected", "best", "worst", "stable"]
 NoHit = Literal["zero", "skip"]
+
+
+def converted(type_: Any, tokens: Sequence[Token]) -> Any:
+    """A value of a type; cyclopts would round 2.6 where a whole number is asked for."""
+    if int in (type_, *get_args(type_)) and (wrong := [token.value for token in tokens if "." in token.value]):
+        raise ValueError(f"a whole number is expected, got {', '.join(wrong)}.")
+    return convert(type_, tokens)
 
 
 @Parameter(name="*")
