@@ -3,8 +3,9 @@
     python benchmarks/front_of_network.py --weights mobilenetv2_100.safetensors --root DATA
 
 Each training is one of the fine-tuning ledger (see `finetuned_ledger.py`: network, size, the schedule that it chose)
-with one seed, measured on a fifth of the training items, held out, which search each other. What a method has of its
-own is what the frozen ledger chose for it, less its hidden layer; the layer is the one that `auto` tries.
+with one seed, measured on a fifth of the training items, which are held out and are both queries and database. What a
+method has of its own is what the frozen ledger chose for it, less its hidden layer; the layer is the one that `auto`
+tries.
 
 Writes benchmarks/results/front_of_network.json. Trainings that are done are kept in a cache.
 """

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import signal
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import current_process
@@ -349,8 +350,17 @@ def test_a_process_that_is_ended_from_outside_is_told():
         tried("dpn", {}, 0).result()
 
 
-def test_as_many_run_at_a_time_as_there_are_jobs(features, monkeypatch):
-    """At most one for each processor; what is tried is the same."""
+def test_a_process_leaves_ctrl_c_to_its_parent():
+    def interrupted(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+        return 1.0
+
+    with attempts(interrupted, 2) as tried:
+        assert tried("dpn", {}, 0).result() == 1.0
+
+
+def test_there_is_one_job_for_each_processor_at_most(features, monkeypatch):
+    """And what is tried is the same."""
     asked = []
 
     @contextmanager

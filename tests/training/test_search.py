@@ -3,7 +3,8 @@
 import json
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from threading import Lock, Semaphore
 
@@ -120,6 +121,22 @@ def test_a_search_by_minutes_goes_on_with_what_its_journal_has(after):
     again.trials = journal.trials[:after]
     _, tried = search(Slow(5), Budget(minutes=0.005), again, jobs=3)
     assert all(trial in tried for trial in journal.trials[:after])
+
+
+def test_what_was_done_when_a_process_ended_is_kept():
+    broken, whole = Future(), Future()
+    broken.set_exception(BrokenProcessPool())
+    whole.set_result(0.5)
+    begun, journal = [broken, whole], Journal(None, {})
+
+    def begin(*_):
+        if begun:
+            return begun.pop(0)
+        raise BrokenProcessPool  # as a pool does from then on
+
+    with pytest.raises(BrokenProcessPool):
+        Search(begin, journal, Budget(trials=9), jobs=2).run(NAMES)
+    assert [trial.score for trial in journal.trials] == [0.5]
 
 
 def test_the_seconds_of_trials_are_the_time_that_has_passed():

@@ -1,6 +1,7 @@
 """Several heads measured at a time, each by a process of its own."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -42,7 +43,7 @@ def attempts(measure: Measure, jobs: int) -> Iterator[Attempts]:
         return
     from loky import ProcessPoolExecutor  # whose processes need no guarded main module, and may begin in a notebook
 
-    pool = ProcessPoolExecutor(jobs, initializer=_begin, initargs=(measure,), env=ONE_THREAD)
+    pool = ProcessPoolExecutor(jobs, initializer=_begin, initargs=(measure, os.getpid()), env=ONE_THREAD)
     try:
         yield partial(pool.submit, _attempt)
     except BrokenProcessPool as error:
@@ -63,7 +64,7 @@ def attempt(measure: Measure, method: str, recipe: dict[str, Any], fold: int) ->
 
 
 def made(measure: Measure, method: str, recipe: dict[str, Any], fold: int) -> Attempt:
-    """One that is over."""
+    """An attempt whose result is there when it is handed out."""
     over = Attempt()
     over.set_result(attempt(measure, method, recipe, fold))
     return over
@@ -73,9 +74,10 @@ _measures: list[Measure] = []
 """In a process of `attempts`: the one measure that it has."""
 
 
-def _begin(measure: Measure) -> None:
+def _begin(measure: Measure, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the parent ends its processes
     _measures[:] = [measure]
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

@@ -212,9 +212,10 @@ def auto(
 def of_network(method: str, won: Mapping[str, Any], given: Mapping[str, Any], network: Backbone) -> dict[str, Any]:
     """The recipe by which a whole network is trained with a method whose head won.
 
-    It is that of the head, which is known to fit the method and the data, without the hidden layer that it may have in
-    front: where the backbone learns that only costs (docs/auto.md). Images are mirrored, batches fit into memory, and
-    the rate of the backbone is its own: so high as the rate of some heads is, it would undo the weights that it has.
+    It is that of the head, which is known to fit the method and the data, less the `FRONT` that it may have: with three
+    methods that were measured so, it costs where the backbone learns (docs/auto.md). Images are mirrored, batches fit
+    into memory, and the rate of the backbone is its own: so high as the rate of some heads is, it would undo the
+    weights that it has.
 
     Args:
         method: its name.

@@ -23,8 +23,8 @@ class Trial(NamedTuple):
         recipe: what differs from the recipe that its heads have by default.
         fold: which of the training items were held out.
         score: on these; None if it could not be trained.
-        seconds: that it took; of several at a time, by which it was done after the one before, so that their sum is the
-            time that all of them took.
+        seconds: that it took; where several run at a time, those since the one before was done. Their sum is the time
+            that all of them took.
         reason: why it could not be trained; None if it was.
     """
 

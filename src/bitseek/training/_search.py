@@ -106,8 +106,9 @@ class Search:
 
     Of the settings that were measured on the most folds the one with the highest mean wins: what was the best until
     then is measured first, and a fold that takes too long is left with what it has. What decides is nothing but the
-    scores, the order of the methods, and the seconds that the journal has: so a search that goes on from its journal
-    ends as if it had not been stopped.
+    scores, the order of the methods and, by minutes, the seconds that the journal has and the order of its trials. So a
+    search by trials that goes on from its journal ends as if it had not been stopped, and one by minutes uses each
+    trial that it had.
 
     Args:
         attempts: train heads and measure them; larger scores are better.
@@ -115,8 +116,8 @@ class Search:
         budget: what it may cost.
         tried: called after each trial.
         items: on how many a head is trained; of few it starts with more epochs, see `long_enough`. None for many.
-        jobs: how many attempts run at a time. What is tried does not depend on it, but for how much of it there is time
-            for.
+        jobs: how many attempts run at a time. It decides how much is tried by minutes, and nothing by trials. With
+            another number a search by minutes that goes on may leave trials of its journal out.
 
     Attributes:
         trials: what decides, in the order in which it was asked for; the journal has it in the order in which it was
@@ -229,13 +230,15 @@ class Search:
         return self.budget.allows(trials, running, end if has_begun else 1)
 
     def first_done(self, running: Sequence[Trial | Attempt]) -> int:
-        """Which of them: of those that the journal has the one that it had first, otherwise what is done first now."""
+        """Which of them: of those that the journal has the one that it had first, otherwise what is done first now.
+
+        Where a process was ended from outside, what others have measured comes before the error.
+        """
         before = [trial for trial in self.journal.trials if trial in running]
         if before:
             return running.index(before[0])
-        attempts = [each for each in running if isinstance(each, Future)]
-        over, _ = wait(attempts, return_when=FIRST_COMPLETED)
-        return next(place for place, each in enumerate(attempts) if each in over)
+        over, _ = wait((each for each in running if isinstance(each, Future)), return_when=FIRST_COMPLETED)
+        return running.index(min(over, key=lambda each: (each.exception() is not None, running.index(each))))
 
     def kept(self, stage: str, setting: Setting, fold: int, found: float | str) -> Trial:
         """The trial, kept in the journal; a setting that cannot be trained has no score, but a reason.
@@ -329,7 +332,7 @@ def other_front(method: str, recipe: Mapping[str, Any]) -> list[Setting]:
 
 
 def without_front(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """What else a recipe has."""
+    """A recipe less what `FRONT` names."""
     return {name: value for name, value in recipe.items() if name not in FRONT}
 
 
