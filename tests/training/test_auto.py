@@ -4,12 +4,14 @@ import dataclasses
 import json
 import os
 import signal
+import time
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import current_process
+from multiprocessing import active_children, current_process
 
 import numpy as np
 import pytest
+from loky import ProcessPoolExecutor
 from tests.training.helpers import Killed, same_state, same_weights
 
 from bitseek.codes import hamming_distances
@@ -357,6 +359,35 @@ def test_a_process_leaves_ctrl_c_to_its_parent():
 
     with attempts(interrupted, 2) as tried:
         assert tried("dpn", {}, 0).result() == 1.0
+
+
+class Seen:
+    """Where it is unpickled, a process says that it lives."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __setstate__(self, state):
+        (state["folder"] / str(os.getpid())).touch()
+
+
+def test_ctrl_c_while_processes_begin_leaves_none(tmp_path, monkeypatch):
+    """It comes between the processes and the thread that would end them."""
+
+    def interrupted(_):
+        while len(list(tmp_path.iterdir())) < 2:
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProcessPoolExecutor, "_start_executor_manager_thread", interrupted)
+    before = active_children()
+    with pytest.raises(KeyboardInterrupt) as stopped, attempts(Seen(tmp_path), 2) as tried:
+        tried("dpn", {}, 0)
+    begun = [process for process in active_children() if process not in before]
+    for process in begun:
+        process.join(20)
+    assert stopped.tb  # holds the pool, whose end would end them
+    assert not any(process.is_alive() for process in begun)
 
 
 def test_there_is_one_job_for_each_processor_at_most(features, monkeypatch):

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import active_children
 from typing import Any
 
 from bitseek.errors import BitseekError
@@ -42,7 +43,9 @@ def attempts(measure: Measure, jobs: int) -> Iterator[Attempts]:
         yield partial(made, measure)
         return
     from loky import ProcessPoolExecutor  # whose processes need no guarded main module, and may begin in a notebook
+    from loky.backend.process import LokyProcess
 
+    others = active_children()
     pool = ProcessPoolExecutor(jobs, initializer=_begin, initargs=(measure, os.getpid()), env=ONE_THREAD)
     try:
         yield partial(pool.submit, _attempt)
@@ -53,6 +56,9 @@ def attempts(measure: Measure, jobs: int) -> Iterator[Attempts]:
         ) from error
     finally:
         pool.shutdown(kill_workers=True)
+        for process in active_children():  # where Ctrl-C came while they began, the pool does not end them
+            if isinstance(process, LokyProcess) and process not in others:
+                process.terminate()
 
 
 def attempt(measure: Measure, method: str, recipe: dict[str, Any], fold: int) -> float | str:
