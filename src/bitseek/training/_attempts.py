@@ -9,7 +9,6 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import active_children
 from typing import Any
 
 from bitseek.errors import BitseekError
@@ -43,9 +42,7 @@ def attempts(measure: Measure, jobs: int) -> Iterator[Attempts]:
         yield partial(made, measure)
         return
     from loky import ProcessPoolExecutor  # whose processes need no guarded main module, and may begin in a notebook
-    from loky.backend.process import LokyProcess
 
-    others = active_children()
     pool = ProcessPoolExecutor(jobs, initializer=_begin, initargs=(measure, os.getpid()), env=ONE_THREAD)
     try:
         yield partial(pool.submit, _attempt)
@@ -55,9 +52,10 @@ def attempts(measure: Measure, jobs: int) -> Iterator[Attempts]:
             "go on with --resume and fewer jobs, or 1"
         ) from error
     finally:
+        begun = [*pool._processes.values()]
         pool.shutdown(kill_workers=True)
-        for process in active_children():  # where Ctrl-C came while they began, the pool does not end them
-            if isinstance(process, LokyProcess) and process not in others:
+        for process in begun:
+            if process.is_alive():  # Ctrl-C came while they began: then the pool does not end them
                 process.terminate()
 
 
