@@ -10,8 +10,8 @@ alone. It passes where its mean is not below that of the best single method by m
 the standard error of the difference. With `--unlabelled` no label is seen before what is chosen is measured by them,
 and beside the mAP stands the share of the ten nearest neighbours of a query that its code keeps.
 
-Writes benchmarks/results/auto.json, or auto_unlabelled.json. Trials are kept in a cache, so that what was stopped goes
-on.
+Writes benchmarks/results/auto.json, or auto_unlabelled.json, or auto_2_jobs.json with `--jobs 2`. Trials are kept in a
+cache, so that what was stopped goes on.
 """
 
 import argparse
@@ -56,7 +56,9 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     found = [compared(file, given) for file in given.features]
-    record("auto_unlabelled" if given.unlabelled else "auto", {"bits": given.bits, **budget(given), "data": found})
+    seen = "_unlabelled" if given.unlabelled else ""
+    several = f"_{given.jobs}_jobs" if given.jobs > 1 else ""
+    record(f"auto{seen}{several}", {"bits": given.bits, **budget(given), "data": found})
 
 
 def compared(file: Path, given: argparse.Namespace) -> dict[str, Any]:
