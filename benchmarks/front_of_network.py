@@ -11,6 +11,7 @@ Writes benchmarks/results/front_of_network.json. Trainings that are done are kep
 """
 
 import argparse
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,12 @@ import torch
 
 from bitseek.data import load_protocol
 from bitseek.training._search import FRONT
-from finetuned_ledger import CACHE, SCHEDULE, SEEDS, Ledger, Network, chosen_heads
-from record import record
+from finetuned_ledger import CACHE, SEEDS, Ledger, Network, chosen_heads
+from finetuned_ledger import NAME as FINETUNED
+from record import RESULTS, record
 
 NAME = "front_of_network"
 METHODS = ("orthohash", "hashnet", "dnnh-resnet")
-CHOSEN = SCHEDULE | {"augment": "weak-views", "backbone_lr": 0.3}
-"""The schedule of the fine-tuning ledger (docs/ledger.md)."""
 
 
 def main() -> None:
@@ -38,14 +38,16 @@ def main() -> None:
     data = load_protocol("cifar10-1", root=given.root, seed=0)
     network = Network("mobilenetv2_100", given.weights, 96)
     heads = chosen_heads(data.name, METHODS)
+    ledger_file = RESULTS / f"{FINETUNED}.json"
+    schedule = json.loads(ledger_file.read_text(encoding="utf-8"))["results"]["choice"]["schedule"]
 
     def reached(method: str, front: Mapping[str, Any]) -> float:
         ledger = Ledger(data, network, {method: heads[method] | front}, NAME, given.cache)
-        return float(ledger.trial(method, CHOSEN, SEEDS[0], choosing=True)["mAP"])
+        return float(ledger.trial(method, schedule, SEEDS[0], choosing=True)["mAP"])
 
     rows = [{"method": method, "without": reached(method, {}), "with": reached(method, FRONT)} for method in METHODS]
     print(*rows, sep="\n")
-    about = {"protocol": data.describe(), "network": network.describe(), "schedule": CHOSEN, "front": dict(FRONT)}
+    about = {"protocol": data.describe(), "network": network.describe(), "schedule": schedule, "front": dict(FRONT)}
     record(NAME, about | {"rows": rows})
 
 
