@@ -1,9 +1,20 @@
 """Build methods and batches in float64 for the tests of methods."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
-from tests.methods.oracles_classification import BITS, CLASSES, FEATURES, ITEMS, numeric_gradient, random, tensor
+from tests.methods.oracles_classification import (
+    BITS,
+    CLASSES,
+    FEATURES,
+    ITEMS,
+    LABELS,
+    numeric_gradient,
+    random,
+    tensor,
+)
 
 from bitseek.methods import METHODS, Batch, Task, make_method, make_recipe
 
@@ -59,3 +70,18 @@ def check_loss(method, slow, logits, labels, features=None):
     assert terms_of(method, logits, labels, features) == pytest.approx(slow(logits), rel=1e-6, abs=1e-9)
     expected = numeric_gradient(lambda values: sum(slow(values).values()), logits)
     assert gradient(method, logits, labels, features) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+def check_loss_with_bank(method, slow, case, code=lambda logits: logits):
+    """`check_loss` of two batches, of which the second is the case: rows of the first that it does not refresh are old.
+
+    Args:
+        slow: takes logits, labels, numbers of the items and rows of the bank, {item: (code, labels)}, which are
+            constants, those of the batch too.
+        code: what the bank holds of logits.
+    """
+    rows = {}
+    for seed, labels in enumerate([LABELS["several"], LABELS[case]]):
+        logits, index = random((len(labels), BITS), seed=seed), range(len(labels))
+        rows |= {i: (row, labels[i]) for i, row in enumerate(code(logits))}
+        check_loss(method, partial(slow, labels=labels, index=index, rows=rows), logits, labels)

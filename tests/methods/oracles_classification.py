@@ -46,6 +46,11 @@ def affine(linear, rows):
     """What a linear layer of torch does, one item after the other."""
     weight = linear.weight.detach().numpy()
     bias = np.zeros(len(weight)) if linear.bias is None else linear.bias.detach().numpy()
+    return affine_rows(weight, bias, rows)
+
+
+def affine_rows(weight, bias, rows):
+    """The same of its arrays."""
     return np.array([[w @ row + c for w, c in zip(weight, bias, strict=True)] for row in rows])
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.methods.harness import batch_of, build, check_loss, terms_of
+from tests.methods.harness import batch_of, build, check_gradient, check_loss, terms_of
 from tests.methods.oracles import inner, mean, share, softplus
 from tests.methods.oracles_classification import BITS, FEATURES, ITEMS, LABELS, affine, numeric_gradient, random, tensor
 
@@ -38,6 +38,7 @@ def test_loss_is_that_of_a_slow_loop(case):
     labels, method = LABELS[case], make()
     logits, features = random((len(labels), BITS)), random((len(labels), FEATURES), seed=4)
     check_loss(method, lambda u: slow(method, u, labels, features), logits, labels, features)
+    check_gradient(method, logits, labels, features)
 
 
 def test_the_other_function_learns_from_the_features():

@@ -41,13 +41,20 @@ def test_signs_whose_gradient_is_that_of_the_clipped_logits(case):
 
 
 @pytest.mark.parametrize("case", LABELS)
-def test_pairs_with_the_memory_bank(case):
-    method, rows = build("dbdh", alpha=0.3, memory=True), {}
+@pytest.mark.parametrize("kind", ["signs", "clipped"])
+def test_pairs_with_the_memory_bank(case, kind):
+    method, rows = build("dbdh", alpha=0.3, memory=True, codes=kind), {}
     for seed, labels in enumerate([LABELS["several"], LABELS[case]]):
-        codes, index = np.sign(random((len(labels), BITS), seed=seed)), range(len(labels))
-        rows |= {i: (codes[i], labels[i]) for i in index}
-        expected = slow(codes, bank_list(codes, labels, index, rows))
-        assert terms_of(method, codes, labels) == pytest.approx(expected)
+        logits, index = random((len(labels), BITS), seed=seed, scale=0.7), range(len(labels))
+        codes = np.sign(logits) if kind == "signs" else clip(logits)
+        rows |= {i: (code, labels[i]) for i, code in enumerate(codes)}
+
+        def of_bank(codes):
+            return slow(codes, bank_list(codes, labels, index, rows))  # noqa: B023
+
+        assert terms_of(method, logits, labels) == pytest.approx(of_bank(codes), rel=1e-6)
+        passed = numeric_gradient(lambda b: sum(of_bank(b).values()), codes)
+        assert gradient(method, logits, labels) == pytest.approx(passed * (np.abs(logits) <= 1), rel=1e-6, abs=1e-6)
 
 
 def test_a_bit_that_is_the_same_for_all_items_is_not_balanced():

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from tests.methods.harness import batch_of, build, check_loss
+from tests.methods.harness import batch_of, build, check_loss_with_bank
 from tests.methods.oracles import bank_list, inner, mean, softplus
 from tests.methods.oracles_classification import BITS, CLASSES, LABELS, random
 
@@ -22,21 +22,17 @@ def near(logits, labels, centres, mu=0.1):
 
 @pytest.mark.parametrize("case", LABELS)
 def test_loss_is_that_of_a_slow_loop(case):
-    method, rows = build("dfh"), {}
+    method = build("dfh")
     centres = method.codewords().numpy().copy()
-    for seed, labels in enumerate([LABELS["several"], LABELS[case]]):
-        logits, index = random((len(labels), BITS), seed=seed), range(len(labels))
-        rows |= {i: (logits[i], labels[i]) for i in index}
 
-        def slow(u):
-            pairs = bank_list(u, labels, index, rows)  # noqa: B023
-            codes = near(u, labels, centres)  # noqa: B023
-            return {
-                "likelihood": mean(softplus(3 - inner(a, b) / 2 if s else 3 + inner(a, b) / 2) for a, b, s in pairs),
-                "quantisation": 0.5 * mean((b - v) ** 2 for b, v in zip(codes.ravel(), u.ravel(), strict=True)),
-            }
+    def slow(logits, labels, index, rows):
+        pairs, codes = bank_list(logits, labels, index, rows), near(logits, labels, centres)
+        return {
+            "likelihood": mean(softplus(3 - inner(a, b) / 2 if s else 3 + inner(a, b) / 2) for a, b, s in pairs),
+            "quantisation": 0.5 * mean((b - v) ** 2 for b, v in zip(codes.ravel(), logits.ravel(), strict=True)),
+        }
 
-        check_loss(method, slow, logits, labels)
+    check_loss_with_bank(method, slow, case)
 
 
 def objective(centres, codes, labels, separation):

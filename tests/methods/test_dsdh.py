@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.methods.harness import batch_of, build, check_loss, terms_of
+from tests.methods.harness import batch_of, build, check_gradient, check_loss, terms_of
 from tests.methods.oracles import bank_list, batch_list, likelihood, mean
 from tests.methods.oracles_classification import BITS, ITEMS, LABELS, one_hot, random, tensor
 
@@ -89,9 +89,18 @@ def test_an_item_that_was_not_solved_for_is_pulled_to_its_own_signs():
     assert terms_of(method, logits, LABELS["single"])["quantisation"] == pytest.approx(expected)
 
 
-def test_pairs_of_the_batch_alone():
-    method, labels = build("dsdh", memory=False), LABELS["several"]
+@pytest.mark.parametrize("case", LABELS)
+def test_pairs_of_the_batch_alone(case):
+    method, labels = build("dsdh", memory=False, quantisation=5.0), LABELS[case]
     terms_of(method, random((6, BITS), seed=5), LABELS["single"])
-    logits = random((6, BITS))
-    assert terms_of(method, logits, labels)["likelihood"] == pytest.approx(likelihood(batch_list(logits, labels), 0.5))
-    assert method.bank.codes[:6].numpy() == pytest.approx(logits), "what the codes are solved for from"
+    method.start_epoch(1)
+    codes = method.codes[: len(labels)].numpy()
+    logits = random((len(labels), BITS))
+
+    def slow(u):
+        error = mean(((b - v) ** 2).sum() for b, v in zip(codes, u, strict=True))
+        return {"likelihood": likelihood(batch_list(u, labels), 0.5), "quantisation": 5.0 / ITEMS * error}
+
+    check_loss(method, slow, logits, labels)
+    check_gradient(method, logits, labels)  # not with the memory: the bank moves with the codes
+    assert method.bank.codes[: len(labels)].numpy() == pytest.approx(logits), "what the codes are solved for from"

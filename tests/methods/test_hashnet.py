@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.methods.harness import batch_of, build, check_gradient, gradient, terms_of
+from tests.methods.harness import batch_of, build, check_gradient, check_loss_with_bank, gradient, terms_of
 from tests.methods.oracles import balanced, bank_list, batch_list, inner, softplus
 from tests.methods.oracles_classification import BITS, CLASSES, LABELS, random
 
@@ -26,27 +26,36 @@ def test_balanced_by_the_batch(case, alpha):
     assert terms_of(build("hashnet", alpha=alpha), logits, labels)["likelihood"] == pytest.approx(expected)
 
 
+def with_factor(factor):
+    """The mean in which similar pairs weigh as many times as much."""
+
+    def weighted(pairs, value):
+        total = sum((factor if s else 1) * value(u, v, s) for u, v, s in pairs)
+        return total / sum(factor if s else 1 for *_, s in pairs) if pairs else 0
+
+    return weighted
+
+
+WEIGHTED = {"batch": balanced, "classes": with_factor(CLASSES), 5.0: with_factor(5), 1.0: with_factor(1)}
+
+
 @pytest.mark.parametrize("case", LABELS)
-@pytest.mark.parametrize(("weights", "factor"), [("classes", CLASSES), (5.0, 5), (1.0, 1)])
-def test_a_fixed_weight_of_similar_pairs(case, weights, factor):
+@pytest.mark.parametrize("weights", ["classes", 5.0, 1.0])
+def test_a_fixed_weight_of_similar_pairs(case, weights):
     labels = LABELS[case]
     logits = random((len(labels), BITS))
-    pairs = batch_list(np.tanh(logits), labels)
-    total = sum((factor if s else 1) * entropy(ALPHA)(u, v, s) for u, v, s in pairs)
-    weight = sum(factor if s else 1 for *_, s in pairs)
-    expected = total / weight if pairs else 0
+    expected = WEIGHTED[weights](batch_list(np.tanh(logits), labels), entropy(ALPHA))
     assert terms_of(build("hashnet", pair_weights=weights), logits, labels)["likelihood"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("case", LABELS)
-def test_pairs_with_the_memory_bank(case):
-    method, rows = build("hashnet", memory=True), {}
-    for seed, labels in enumerate([LABELS["several"], LABELS[case]]):
-        logits, index = random((len(labels), BITS), seed=seed), range(len(labels))
-        codes = np.tanh(logits)
-        rows |= {i: (codes[i], labels[i]) for i in index}
-        expected = balanced(bank_list(codes, labels, index, rows), entropy(ALPHA))
-        assert terms_of(method, logits, labels)["likelihood"] == pytest.approx(expected)
+@pytest.mark.parametrize("weights", ["batch", "classes"])
+def test_pairs_with_the_memory_bank(case, weights):
+    def of_bank(logits, labels, index, rows):
+        pairs = bank_list(np.tanh(logits), labels, index, rows)
+        return {"likelihood": WEIGHTED[weights](pairs, entropy(ALPHA))}
+
+    check_loss_with_bank(build("hashnet", memory=True, pair_weights=weights), of_bank, case, code=np.tanh)
 
 
 @pytest.mark.parametrize("case", LABELS)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from tests.methods.harness import build, check_gradient, check_loss, gradient, terms_of
+from tests.methods.harness import build, check_gradient, check_loss, check_loss_with_bank, gradient, terms_of
 from tests.methods.oracles import bank_list, batch_list, inner, mean, softplus
 from tests.methods.oracles_classification import BITS, LABELS, one_hot, random
 
@@ -54,11 +54,8 @@ def test_loss_is_that_of_a_slow_loop(name, case):
 @pytest.mark.parametrize("case", LABELS)
 @pytest.mark.parametrize("name", LOSSES)
 def test_pairs_with_the_memory_bank(name, case):
-    method, rows = build(name, memory=True), {}
-    for seed, labels in enumerate([LABELS["several"], LABELS[case]]):
-        logits, index = random((len(labels), BITS), seed=seed), range(len(labels))
+    def of_bank(logits, labels, index, rows):
         codes = softsign(logits)
-        rows |= {i: (codes[i], labels[i]) for i in index}
         pairs = [
             (code, rows[item][0], share(label, rows[item][1]))
             for code, label, own in zip(codes, labels, index, strict=True)
@@ -66,7 +63,9 @@ def test_pairs_with_the_memory_bank(name, case):
             if item != own
         ]
         assert len(pairs) == len(bank_list(codes, labels, index, rows))
-        assert terms_of(method, logits, labels) == pytest.approx(slow(name, codes, pairs))
+        return slow(name, codes, pairs)
+
+    check_loss_with_bank(build(name, memory=True), of_bank, case, code=softsign)
 
 
 @pytest.mark.parametrize("name", LOSSES)

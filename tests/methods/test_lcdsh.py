@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.methods.harness import batch_of, build, check_gradient, check_loss
+from tests.methods.harness import batch_of, build, check_gradient, check_loss, check_loss_with_bank
 from tests.methods.oracles import bank_list, batch_list, inner, likelihood, mean, sign
 from tests.methods.oracles_classification import BITS, CLASSES, LABELS, random
 
@@ -31,11 +31,7 @@ def test_loss_is_that_of_a_slow_loop(case):
 
 @pytest.mark.parametrize("case", LABELS)
 def test_pairs_with_the_memory_bank(case):
-    method, rows = build("lcdsh", memory=True), {}
-    for seed, labels in enumerate([LABELS["several"], LABELS[case]]):
-        logits, index = random((len(labels), BITS), seed=seed), range(len(labels))
-        rows |= {i: (logits[i], labels[i]) for i in index}
-        check_loss(method, lambda u: slow(bank_list(u, labels, index, rows)), logits, labels)  # noqa: B023
+    check_loss_with_bank(build("lcdsh", memory=True), lambda *args, **kwargs: slow(bank_list(*args, **kwargs)), case)
 
 
 def test_pairs_that_are_far_wrong_are_pushed():

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from tests.methods.harness import build, check_gradient, check_loss, gradient, terms_of
+from tests.methods.harness import build, check_gradient, check_loss, check_loss_with_bank, gradient, terms_of
 from tests.methods.oracles import inner, mean, share
 from tests.methods.oracles_classification import BITS, LABELS, one_hot, random
 
@@ -64,12 +64,11 @@ def test_loss_is_that_of_a_slow_loop(case, bins):
 
 @pytest.mark.parametrize("case", LABELS)
 def test_pairs_with_the_memory_bank(case):
-    method, rows = build("mihash", memory=True), {}
-    for seed, labels in enumerate([LABELS["several"], LABELS[case]]):
-        logits, index = random((len(labels), BITS), seed=seed), range(len(labels))
-        rows |= {i: (logits[i], labels[i]) for i in index}
+    def of_bank(logits, labels, index, rows):
         others = [[rows[item] for item in rows if item != own] for own in index]
-        assert terms_of(method, logits, labels) == pytest.approx(slow(logits, labels, others, math.ceil(BITS / 2)))
+        return slow(logits, labels, others, math.ceil(BITS / 2))
+
+    check_loss_with_bank(build("mihash", memory=True), of_bank, case)
 
 
 def test_codes_that_tell_the_classes_apart_have_all_the_information_and_equal_codes_none():

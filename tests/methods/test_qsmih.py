@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.methods.harness import build, check_gradient, check_loss, gradient, terms_of
+from tests.methods.harness import build, check_gradient, check_loss, check_loss_with_bank, gradient, terms_of
 from tests.methods.oracles import bank_list, batch_list, mean
 from tests.methods.oracles_classification import BITS, LABELS, cosine, random
 
@@ -26,12 +26,10 @@ def test_loss_is_that_of_a_slow_loop(case):
 
 @pytest.mark.parametrize("case", LABELS)
 def test_pairs_with_the_memory_bank(case):
-    method, rows = build("qsmih", memory=True), {}
-    for seed, labels in enumerate([LABELS["several"], LABELS[case]]):
-        logits, index = random((len(labels), BITS), seed=seed), range(len(labels))
-        rows |= {i: (logits[i], labels[i]) for i in index}
-        expected = slow(logits, bank_list(logits, labels, index, rows))
-        assert terms_of(method, logits, labels) == pytest.approx(expected)
+    def of_bank(logits, labels, index, rows):
+        return slow(logits, bank_list(logits, labels, index, rows))
+
+    check_loss_with_bank(build("qsmih", memory=True), of_bank, case)
 
 
 def test_it_is_the_square_of_the_paper_less_a_constant():

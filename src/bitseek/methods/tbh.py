@@ -42,7 +42,8 @@ class TBH(Method):
     apart, which trains the discriminator alone, and of z or R' being taken for drawn, which trains the encoder alone.
 
     (The released code has a sigmoid after r and a ReLU after the decoder, and so cannot restore negative features; the
-    paper has neither.)
+    paper has neither. It takes |d|, which is d for bits, but gives no gradient to equal codes, an item and itself among
+    them.)
     """
 
     card = Card(
