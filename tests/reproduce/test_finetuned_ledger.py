@@ -108,11 +108,13 @@ def test_the_schedule_is_chosen_without_the_queries(module, ledger, monkeypatch)
     def run(method, schedule, seed, choosing, folder):
         seen.append((method, seed, choosing))
         mAP = 0.5 + 0.1 * (schedule["augment"] == "crop") + 0.002 * (schedule["backbone_lr"] == 0.3)
-        return {"mAP": mAP, "seconds": 1.0}, None
+        return {"mAP": mAP + 0.1 * (schedule["epochs"] == 20), "seconds": 1.0}, None
 
     monkeypatch.setattr(ledger, "run", run)
     choice = ledger.choose()
     assert choice["schedule"] == module.SCHEDULE | {"augment": "crop"}
+    longer = choice["tried"][-1]
+    assert longer["change"] == {"augment": "crop", "epochs": 20} and longer["mAP"] == pytest.approx(0.7)
     assert set(seen) == {("orthohash", 0, True)}
     assert not set(ledger.inner.query) & set(ledger.data.query)
 
