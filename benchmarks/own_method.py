@@ -4,8 +4,8 @@
 
 A linear head on the features of the frozen ledger is trained by each composition of `COMPOSITIONS`, on four fifths of
 the training items, and by the methods of `BASES` with the recipes that heads have by default; then some of both with
-the hidden layer of `DEEP` in front. The last fifth searches itself. No query is looked at. A trial is kept in a cache,
-so that a run that was stopped goes on. One thread.
+the hidden layer of `DEEP` in front. What `ORTHOHASH` and `DEEP_ORTHOHASH` set are options of any method. The last fifth
+searches itself. No query is looked at. A trial is kept in a cache, so that a run that was stopped goes on. One thread.
 
 Writes benchmarks/results/own_method.json, and prints the rows of two tables of docs/ledger.md.
 """
@@ -41,7 +41,12 @@ from record import RESULTS, record
 from trials import Rows, split_of
 
 COMPOSED = "composed"
-BASES = ("jmlh", "shc", "hashnet", "dpn", "relahash")
+BASES = ("jmlh", "shc", "hashnet", "dpn", "relahash", "orthohash")
+PREFIX: dict[str, Any] = {"codebook": "spread", "lengths": "half"}
+"""`half` is the prefix of half of the bits; other codebooks have no words for 100 classes in 8 bits."""
+SECOND_VIEW: dict[str, Any] = {"second_view": 0.1, "second_augment": "none"}
+"""With DHD's weight; on features the views differ by dropout alone."""
+ORTHOHASH: dict[str, dict[str, Any]] = {"codebook spread": {"codebook": "spread"}, "loss of a prefix": PREFIX}
 COMPOSITIONS: dict[str, dict[str, Any]] = {
     "pairs": {"pairs": 1},
     "pairs + classes of tanh": {"pairs": 1, "classes": 1},
@@ -49,21 +54,29 @@ COMPOSITIONS: dict[str, dict[str, Any]] = {
     "pairs + cosine": {"pairs": 1, "cosine": 1},
     "pairs + semantic centres": {"pairs": 1, "centres": 1, "semantic": True},
     "random bits + semantic centres": {"drawn": 1, "centres": 1, "semantic": True},
-    "pairs, loss of a prefix": {"pairs": 1, "codebook": "spread", "lengths": "half"},
+    "pairs, loss of a prefix": {"pairs": 1, **PREFIX},
     "pairs, dropout": {"pairs": 1, "dropout": 0.3},
-    "pairs, second view by dropout": {"pairs": 1, "dropout": 0.3, "second_view": 0.1, "second_augment": "none"},
+    "pairs, second view by dropout": {"pairs": 1, "dropout": 0.3, **SECOND_VIEW},
     "pairs, mixed features": {"pairs": 1, "mixed": 0.4},
     "pairs, half of the teacher": {"pairs": 1, "taught": 0.5},
     "ranking by the teacher": {"ranking": 1, "taught": 1},
+    "pairs + ranking of the logits": {"pairs": 1, "distilled": 1},
+    "cosine + ranking of the logits": {"cosine": 1, "distilled": 1},
     "cosine, nearest codewords": {"cosine": 1, "assignment": "nearest"},
 }
-"""`half` is the prefix of half of the bits; other codebooks have no words for 100 classes in 8 bits."""
 DEEP = {**FRONT, "lr": 3e-3}
-DEEP_BASES = ("jmlh", "shc", "hashnet", "dtsh")
+DEEP_BASES = ("jmlh", "shc", "hashnet", "dtsh", "orthohash")
+DEEP_ORTHOHASH: dict[str, dict[str, Any]] = {
+    "second view by dropout": SECOND_VIEW,
+    "second view by dropout, ten times the weight": {**SECOND_VIEW, "second_view": 1.0},
+    **ORTHOHASH,
+    "second view and loss of a prefix": {**SECOND_VIEW, **PREFIX},
+}
 DEEP_COMPOSITIONS: dict[str, dict[str, Any]] = {
     "pairs": {"pairs": 1},
     "semantic centres": {"centres": 1, "semantic": True},
     "contrast": {"contrast": 1},
+    "pairs + ranking of the logits": {"pairs": 1, "distilled": 1},
     "pairs + semantic centres": {"pairs": 1, "centres": 1, "semantic": True},
     "contrast + semantic centres": {"contrast": 1, "centres": 1, "semantic": True},
     "random bits + semantic centres": {"drawn": 1, "centres": 1, "semantic": True},
@@ -91,6 +104,9 @@ class ComposedRecipe(CodebookRecipe):
     """Each item's classmates in the batch against its strangers there, by the cosines of their codes, τ = 0.2."""
     ranking: float = 0.0
     """Cross-entropy of the softmax of an item's products with the others, against the share of what is alike."""
+    distilled: float = 0.0
+    """Cross-entropy of the softmax of an item's products with the others as tanh codes, against that of the products of
+    the logits themselves, which only teach."""
     semantic: bool = False
     """Codewords that follow the confusions of a discriminant (SHC)."""
     taught: float = 0.0
@@ -166,9 +182,17 @@ class Composed(CodebookMethod):
         if of.ranking:
             wanted = alike.masked_fill(itself, 0)
             wanted = wanted / wanted.sum(dim=1, keepdim=True).clamp(min=1e-6)
-            found = products.masked_fill(itself, -1e9).log_softmax(dim=1)
-            terms["ranking"] = of.ranking * -(wanted * found).sum(dim=1).mean()
+            terms["ranking"] = of.ranking * -(wanted * log_shares(products, itself)).sum(dim=1).mean()
+        if of.distilled:
+            directions = unit_vectors(logits.detach())
+            taught = log_shares(10 * directions @ directions.T, itself).exp()
+            terms["distilled"] = of.distilled * -(taught * log_shares(products, itself)).sum(dim=1).mean()
         return terms
+
+
+def log_shares(products: Tensor, itself: Tensor) -> Tensor:
+    """(b, b) log-softmax of an item's products with all others."""
+    return products.masked_fill(itself, -1e9).log_softmax(dim=1)
 
 
 def said_by_others(features: Tensor, labels: Tensor) -> Tensor:
@@ -198,8 +222,11 @@ def main() -> None:
     cast(dict[str, Any], METHODS)[COMPOSED] = Composed
     cache = Rows(given.cache)
     folds = [validation_protocol(load(file), VALIDATION) for file in given.features]
-    settings = {name: (name, {}) for name in BASES} | {name: (COMPOSED, terms) for name, terms in COMPOSITIONS.items()}
+    settings: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in BASES}
+    settings |= {name: (COMPOSED, terms) for name, terms in COMPOSITIONS.items()}
+    settings |= {f"orthohash, {name}": ("orthohash", terms) for name, terms in ORTHOHASH.items()}
     settings |= {f"{name}, deep": (name, DEEP) for name in DEEP_BASES}
+    settings |= {f"orthohash, {name}, deep": ("orthohash", {**DEEP, **of}) for name, of in DEEP_ORTHOHASH.items()}
     settings |= {f"{name}, deep": (COMPOSED, {**DEEP, **terms}) for name, terms in DEEP_COMPOSITIONS.items()}
     found: list[dict[str, Any]] = []
     for name, (method, terms) in settings.items():
@@ -211,6 +238,7 @@ def main() -> None:
                     row = cache.find(what, measure, key=json.dumps([what, terms], sort_keys=True))
                     found.append({part: value for part, value in row.items() if part != "key"})
     compositions = {"linear": COMPOSITIONS, "deep": DEEP_COMPOSITIONS}
+    compositions |= {"linear OrthoHash": ORTHOHASH, "deep OrthoHash": DEEP_ORTHOHASH}
     record("own_method", {"compositions": compositions, "front": DEEP, "rows": found})
     print("\n".join(table(found)))
 
