@@ -108,13 +108,21 @@ class Setting:
         """
         return load_protocol(protocol, root=self.root, seed=SEED, download=False)
 
+    def accelerator(self) -> None:
+        """See that there is one, where the processor was not asked for by name.
+
+        Raises:
+            BitseekError: there is none.
+        """
+        if pick_device(self.device).type == "cpu" and self.device != "cpu":
+            raise BitseekError("an accelerator: torch sees none (`--device cpu` trains on the processor, for days)")
+
     @cache  # noqa: B019
     def lacks(self, backbone: str, protocol: str) -> tuple[str, ...]:
         """All that the rows of a table lack on this machine; nothing if they can be run."""
         found = []
-        if self.device == "auto" and pick_device(self.device).type == "cpu":
-            found.append("an accelerator: torch sees none (`--device cpu` trains on the processor, for days)")
         for needed in (
+            self.accelerator,
             lambda: self.data(protocol),
             lambda: build_backbone(backbone, weights=self.weights_of(backbone), size=self.size),
         ):
