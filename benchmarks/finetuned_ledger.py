@@ -5,9 +5,9 @@
     python benchmarks/finetuned_ledger.py --weights mobilenetv2_100.safetensors --root DATA --part 2/2
     python benchmarks/finetuned_ledger.py --weights mobilenetv2_100.safetensors --root DATA --write
 
-The schedule (`SCHEDULE`: epochs, rates, batch, augmentation) is the same for all methods. Its rates and augmentation
-are chosen first (`--choose`), by a short climb with one method, on a fifth of the training items, which search each
-other and are not trained on; no query is looked at. What a method has of its own, its codebook or margin, is what the
+The schedule (`SCHEDULE`: epochs, rates, batch, augmentation) is the same for all methods. The backbone's rate and
+the augmentation are chosen first (`--choose`), by a short climb with one method, on a fifth of the training items,
+which search each other and are not trained on; no query is looked at. What a method has of its own, its codebook or margin, is what the
 frozen ledger chose for its head on this data set, likewise by held-out training items, less the hidden layer that it
 may have there. `auto` is given the schedule and TRIALS trials, and chooses the rest itself. The split is that of seed
 0; the seeds are of the codebook, the head, the order and the augmentation.
@@ -132,10 +132,13 @@ class Ledger(Trials):
         """Train and measure: on the validation split, or on the queries."""
         key = self.key(method, schedule, seed, choosing)
         what = {"method": method, "bits": BITS, "seed": seed, "choosing": choosing, "change": schedule}
-        return self.trial_of(key, what, lambda: self.run(method, schedule, seed, choosing, self.folder / "runs" / key))
+        folder = self.folder / "runs" / key
+        found = self.trial_of(key, what, lambda: self.run(method, schedule, seed, choosing, folder))
+        shutil.rmtree(folder, ignore_errors=True)  # only now: the row is kept
+        return found
 
     def run(self, method: str, schedule: dict[str, Any], seed: int, choosing: bool, folder: Path) -> Found:
-        """One training, or the rest of it, and its evaluation; the run folder is removed once that is done."""
+        """One training, or the rest of it, and its evaluation."""
         data, begun = self.inner if choosing else self.data, folder.exists()
         given = {"bits": BITS, "seed": seed, "device": "cpu", "precision": PRECISION, "out": folder, "resume": True}
         started = time.process_time()
@@ -155,7 +158,6 @@ class Ledger(Trials):
             "seconds_evaluation": round(time.process_time() - trained, 1),
             "in_one_go": not begun,
         }
-        shutil.rmtree(folder)
         return found, report.main.per_query
 
     def choose(self) -> dict[str, Any]:

@@ -10,7 +10,8 @@ chosen, and one seed is run. A row is kept as soon as it is measured, and a trai
 from its checkpoint, so the same command goes on wherever it was; after `--minutes` no further row begins.
 
 `--precision` and `--compile` are those of `train`; rows with others are other rows. What bf16, `compile` and the loop
-around the bare step cost on the same device is told by
+around the bare step cost on the same device is told by four runs, with and without `--bf16`, with and without
+`--compile`, each under a name of its own:
 
     python benchmarks/training_loop.py --device cuda --protocol cifar10-1 --backbone mobilenetv2_100 --size 224 \\
         --batches 60 --bf16 --compile --name training_loop_gpu
@@ -150,17 +151,20 @@ class Ledger(Trials):
         """Of all that decides what a row gives."""
         weights = self.setting.weights_of(row.backbone)
         network = digest(weights.read_bytes()) if isinstance(weights, Path) else weights
-        split, compute = self.setting.data(row.protocol).checksum, self.setting.compute()
-        about = [split, asdict(row), row.recipe(), network, self.setting.size, SEED, compute]
+        setting, split = self.setting, self.setting.data(row.protocol).checksum
+        about = [split, asdict(row), row.recipe(), network, setting.size, SEED, setting.precision, setting.compiled]
         return digest(json.dumps(about, sort_keys=True).encode())
 
     def trial(self, row: Row) -> dict[str, Any]:
         """Train and measure, if that was not done before."""
         key = self.key(row)
-        return self.trial_of(key, asdict(row), lambda: self.run(row, self.folder / "runs" / key))
+        folder = self.folder / "runs" / key
+        found = self.trial_of(key, asdict(row), lambda: self.run(row, folder))
+        shutil.rmtree(folder, ignore_errors=True)  # only now: the row is kept
+        return found
 
     def run(self, row: Row, folder: Path) -> Found:
-        """One training, or the rest of it, and its evaluation; the run folder is removed once that is done."""
+        """One training, or the rest of it, and its evaluation."""
         data, setting, begun = self.setting.data(row.protocol), self.setting, folder.exists()
         network = {"backbone": row.backbone, "weights": setting.weights_of(row.backbone), "size": setting.size}
         how = {"bits": row.bits, "seed": SEED, "out": folder, "resume": True, **setting.compute()}
@@ -177,14 +181,13 @@ class Ledger(Trials):
             "images_per_second": None if begun else round(passes / seconds, 1),
             "environment": hasher.config.environment,
         }
-        shutil.rmtree(folder)
         return found, report.main.per_query
 
     def found(self, row: Row) -> dict[str, Any] | None:
-        """The row, if it is there. Without the data nobody can say whether it is of them."""
+        """The row, if it is there. Without the data and the weights nobody can say whether it is of them."""
         try:
             return self.rows.get(self.key(row))
-        except BitseekError:
+        except (BitseekError, OSError):
             return None
 
 

@@ -99,7 +99,13 @@ def test_all_that_is_missing_is_said_not_only_the_first(module, small, tmp_path,
     missing = setting.lacks("mobilenetv2_100", "away")
     for part, line in zip(("accelerator", "away.bin", "none.safetensors"), missing, strict=True):
         assert part in line
+    assert module.tables(module.Ledger(setting, tmp_path))[0]["rows"] == []
     assert module.Setting(size=32, device="cpu").lacks("resnet18", "here") == ()
+
+
+def test_a_device_that_is_not_there_is_said(module, small):
+    (missing,) = module.Setting(size=32, device="cuda:77").lacks("small-cnn", "here")
+    assert "cuda:77" in missing
 
 
 def test_rows_of_another_precision_or_network_are_other_rows(module, small, tmp_path):
