@@ -5,12 +5,12 @@
     python benchmarks/finetuned_ledger.py --weights mobilenetv2_100.safetensors --root DATA --part 2/2
     python benchmarks/finetuned_ledger.py --weights mobilenetv2_100.safetensors --root DATA --write
 
-The schedule (`SCHEDULE`: epochs, rates, batch, augmentation) is the same for all methods. The backbone's rate and
-the augmentation are chosen first (`--choose`), by a short climb with one method, on a fifth of the training items,
-which search each other and are not trained on; no query is looked at. What a method has of its own, its codebook or margin, is what the
-frozen ledger chose for its head on this data set, likewise by held-out training items, less the hidden layer that it
-may have there. `auto` is given the schedule and TRIALS trials, and chooses the rest itself. The split is that of seed
-0; the seeds are of the codebook, the head, the order and the augmentation.
+The schedule (`SCHEDULE`: epochs, rates, batch, augmentation) is the same for all methods. The backbone's rate and the
+augmentation are chosen first (`--choose`), by a short climb with one method, on a fifth of the training items, which
+search each other and are not trained on; no query is looked at. What a method has of its own, its codebook or margin,
+is what the frozen ledger chose for its head on this data set, likewise by held-out training items, less the hidden
+layer that it may have there. `auto` is given the schedule and TRIALS trials, and chooses the rest itself. The split is
+that of seed 0; the seeds are of the codebook, the head, the order and the augmentation.
 
 A row (method, seed) is kept with the average precision of each query as soon as it is measured, and a training that was
 stopped goes on from its checkpoint, so the same command goes on wherever it was. The first seed of all methods comes
