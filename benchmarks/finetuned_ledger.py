@@ -22,7 +22,6 @@ Writes benchmarks/results/finetuned_ledger.json and its part of docs/ledger.md. 
 
 import argparse
 import json
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -132,10 +131,7 @@ class Ledger(Trials):
         """Train and measure: on the validation split, or on the queries."""
         key = self.key(method, schedule, seed, choosing)
         what = {"method": method, "bits": BITS, "seed": seed, "choosing": choosing, "change": schedule}
-        folder = self.folder / "runs" / key
-        found = self.trial_of(key, what, lambda: self.run(method, schedule, seed, choosing, folder))
-        shutil.rmtree(folder, ignore_errors=True)  # only now: the row is kept
-        return found
+        return self.training_of(key, what, lambda folder: self.run(method, schedule, seed, choosing, folder))
 
     def run(self, method: str, schedule: dict[str, Any], seed: int, choosing: bool, folder: Path) -> Found:
         """One training, or the rest of it, and its evaluation."""

@@ -22,7 +22,6 @@ the others lack on this machine.
 
 import argparse
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -96,6 +95,12 @@ class Setting:
         """A file, `pretrained`, or None for random ones."""
         return None if backbone == FROM_SCRATCH else self.weights or "pretrained"
 
+    @cache  # noqa: B019
+    def start_of(self, backbone: str) -> str | None:
+        """What tells its weights from others: of a file its digest, which is read once for all rows."""
+        weights = self.weights_of(backbone)
+        return digest(weights.read_bytes()) if isinstance(weights, Path) else weights
+
     def compute(self) -> dict[str, Any]:
         """Where and how, as `train` takes it."""
         return {"device": self.device, "precision": self.precision, "compiled": self.compiled}
@@ -149,19 +154,14 @@ class Ledger(Trials):
 
     def key(self, row: Row) -> str:
         """Of all that decides what a row gives."""
-        weights = self.setting.weights_of(row.backbone)
-        network = digest(weights.read_bytes()) if isinstance(weights, Path) else weights
-        setting, split = self.setting, self.setting.data(row.protocol).checksum
-        about = [split, asdict(row), row.recipe(), network, setting.size, SEED, setting.precision, setting.compiled]
+        setting = self.setting
+        split, start = setting.data(row.protocol).checksum, setting.start_of(row.backbone)
+        about = [split, asdict(row), row.recipe(), start, setting.size, SEED, setting.precision, setting.compiled]
         return digest(json.dumps(about, sort_keys=True).encode())
 
     def trial(self, row: Row) -> dict[str, Any]:
         """Train and measure, if that was not done before."""
-        key = self.key(row)
-        folder = self.folder / "runs" / key
-        found = self.trial_of(key, asdict(row), lambda: self.run(row, folder))
-        shutil.rmtree(folder, ignore_errors=True)  # only now: the row is kept
-        return found
+        return self.training_of(self.key(row), asdict(row), lambda folder: self.run(row, folder))
 
     def run(self, row: Row, folder: Path) -> Found:
         """One training, or the rest of it, and its evaluation."""
@@ -207,9 +207,10 @@ def main() -> None:
     ledger = Ledger(setting, given.cache)
     if given.run:
         run(ledger, 60 * given.minutes)
-    print("\n".join(lacking(tables(ledger))))
+    found = tables(ledger)
+    print("\n".join(lacking(found)))
     if given.write:
-        write(ledger)
+        write(setting, found)
 
 
 def run(ledger: Ledger, seconds: float) -> None:
@@ -242,10 +243,9 @@ def lacking(found: list[dict[str, Any]]) -> Iterator[str]:
             yield f"  Missing: {why}."
 
 
-def write(ledger: Ledger) -> None:
+def write(setting: Setting, found: list[dict[str, Any]]) -> None:
     """The JSON and the page, of what is there: nothing is trained."""
-    setting = ledger.setting
-    file = record(NAME, {"size": setting.size, "seed": SEED, **setting.compute(), "tables": tables(ledger)})
+    file = record(NAME, {"size": setting.size, "seed": SEED, **setting.compute(), "tables": found})
     between("gpu_ledger.py", list(page(json.loads(file.read_text(encoding="utf-8")))))
 
 

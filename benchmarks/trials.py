@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -90,6 +91,18 @@ class Trials(Rows):
             return found
 
         return self.find({"data": self.name, **what}, measure, key)
+
+    def training_of(self, key: str, what: Mapping[str, Any], run: Callable[[Path], Found]) -> dict[str, Any]:
+        """The trial of this key, whose training goes on where it was stopped.
+
+        Args:
+            key, what: see `trial_of`.
+            run: trains in a run folder, or goes on in it; the folder is removed once the row is kept.
+        """
+        folder = self.folder / "runs" / key
+        found = self.trial_of(key, what, lambda: run(folder))
+        shutil.rmtree(folder, ignore_errors=True)
+        return found
 
     def precisions(self, row: Mapping[str, Any]) -> np.ndarray:
         """Average precision of each query in a trial, (Q,)."""

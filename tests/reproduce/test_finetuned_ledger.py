@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitseek.data import Pool, Protocol
-from bitseek.images import Pixels
 from bitseek.methods import METHODS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -26,14 +24,9 @@ def module(monkeypatch):
 
 
 @pytest.fixture
-def ledger(module, tmp_path):
-    rng = np.random.default_rng(0)
-    labels = np.tile(np.arange(4), 20)
-    images = rng.integers(0, 60, (80, 8, 8, 3)) + 50 * labels[:, None, None, None]
-    pool = Pool(Pixels(images.astype(np.uint8)), labels, tuple("abcd"))
-    data = Protocol("x", pool, np.arange(40), np.arange(40, 60), np.r_[:40, 60:80])
+def ledger(module, four_classes, tmp_path):
     network = module.Network("small-cnn", None, 8)
-    return module.Ledger(data, network, {"dpn": {"margin": 0.5}}, "x", tmp_path / "rows")
+    return module.Ledger(four_classes, network, {"dpn": {"margin": 0.5}}, "x", tmp_path / "rows")
 
 
 def test_a_row_is_a_training_and_its_evaluation_and_is_run_once(module, ledger):

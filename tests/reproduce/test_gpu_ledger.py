@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from bitseek.data import Pool, Protocol
 from bitseek.errors import DataError
-from bitseek.images import Pixels
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -22,19 +19,14 @@ def module(monkeypatch):
 
 
 @pytest.fixture
-def small(module, monkeypatch):
+def small(module, four_classes, monkeypatch):
     """Two small rows of the same network, on a protocol that is there."""
-    rng = np.random.default_rng(0)
-    labels = np.tile(np.arange(4), 20)
-    images = rng.integers(0, 60, (80, 8, 8, 3)) + 50 * labels[:, None, None, None]
-    pool = Pool(Pixels(images.astype(np.uint8)), labels, tuple("abcd"))
-    data = Protocol("here", pool, np.arange(40), np.arange(40, 60), np.r_[:40, 60:80])
 
     def load(name, *, root, seed, download):
         assert not download
         if name != "here":
             raise DataError(f"there is no file {name}.bin")
-        return data
+        return four_classes
 
     rows = tuple(module.Row("small-cnn", name, 8, "orthohash") for name in ("here", "away"))
     monkeypatch.setattr(module, "TABLE", rows)
