@@ -77,8 +77,7 @@ def compared(file: Path, given: argparse.Namespace) -> dict[str, Any]:
     def kept(method: str, seed: int, recipe: dict[str, Any]) -> dict[str, Any]:
         what = {**split_of(data), "trained": method, "bits": given.bits, "seed": seed, "labelled": labelled}
         measure = partial(chosen if method == AUTO else partial(single, method, recipe), seed)
-        more = budget(given) if method == AUTO else {"recipe": recipe} if recipe else {}
-        return cache.find(what | more, measure)
+        return cache.find(what | (budget(given) if method == AUTO else {"recipe": recipe}), measure)
 
     def single(method: str, recipe: dict[str, Any], seed: int) -> dict[str, Any]:
         started = time.perf_counter()
