@@ -56,6 +56,17 @@ def test_recipes_are_chosen_without_the_queries(frozen):
     assert sorted([*inner.query, *inner.train]) == data.train.tolist()
 
 
+def test_the_network_of_mnist_learns_from_no_item_of_the_ledger(frozen, monkeypatch):
+    module, ledger = frozen
+    import mnist_features
+
+    monkeypatch.setattr(mnist_features, "TRAIN", 40)
+    items = mnist_features.left_by_ledger(ledger.data, 5)
+    assert np.bincount(ledger.data.pool.labels.numbers[items]).tolist() == [5] * 4
+    assert set(items) <= set(ledger.data.train.tolist())
+    assert not set(items) & set(module.a_class(ledger.data, 10).tolist())
+
+
 def test_a_trial_is_a_training_and_its_evaluation_and_is_run_once(frozen):
     module, ledger = frozen
     trial = ledger.trial("ce", {"lr": 1e-2, "epochs": 1}, 16, 0, choosing=True)
