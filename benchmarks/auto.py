@@ -12,8 +12,8 @@ best single method by more than the noise of the seeds: twice the standard error
 no label is seen before what is chosen is measured by them, and beside the mAP stands the share of the ten nearest
 neighbours of a query that its code keeps.
 
-Writes benchmarks/results/auto.json, or auto_unlabelled.json, or auto_2_jobs.json with `--jobs 2`. Trials are kept in a
-cache, so that what was stopped goes on.
+Writes benchmarks/results/auto.json, or auto_unlabelled.json, or auto_2_jobs.json with `--jobs 2`; with `--add` what is
+there of other data sets stays. Trials are kept in a cache, so that what was stopped goes on.
 """
 
 import argparse
@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument(
         "--again", type=int, default=0, help="train so many of a ledger's best again, and compare with them"
     )
+    parser.add_argument("--add", action="store_true", help="keep what the JSON has of other data sets")
     parser.add_argument("--cache", type=Path, default=RESULTS / "auto.jsonl", help="trials already run")
     given = parser.parse_args()
     if given.again and not given.ledger:
@@ -65,7 +66,25 @@ def main() -> None:
     found = [compared(file, given) for file in given.features]
     seen = "_unlabelled" if given.unlabelled else ""
     several = f"_{given.jobs}_jobs" if given.jobs > 1 else ""
-    record(f"auto{seen}{several}", {"bits": given.bits, **budget(given), "data": found})
+    name = f"auto{seen}{several}"
+    results = {"bits": given.bits, **budget(given), "data": found}
+    record(name, beside(json.loads((RESULTS / f"{name}.json").read_text("utf-8")), results) if given.add else results)
+
+
+def beside(whole: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Later results with those that a JSON has of other data sets; `before` says of which runs these are.
+
+    Raises:
+        SystemExit: they are of another length or budget.
+    """
+    stored = whole["results"]
+    for setting in later.keys() - {"data"}:
+        if stored[setting] != later[setting]:
+            raise SystemExit(f"--add: the JSON that is there is of {setting}={stored[setting]}, not {later[setting]}")
+    names = [each["protocol"]["name"] for each in later["data"]]
+    others = [each for each in stored["data"] if each["protocol"]["name"] not in names]
+    run = {key: whole[key] for key in ("command", "date", "commit", "hardware")}
+    return {**later, "data": others + later["data"], "before": [*stored.get("before", []), run]}
 
 
 def compared(file: Path, given: argparse.Namespace) -> dict[str, Any]:
