@@ -10,12 +10,15 @@ from pathlib import Path
 
 import jaxtyping
 import pytest
+import typecheck
 import warm
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+
+typecheck.install()
 
 # The same examples each time, however slow the machine is; `--hypothesis-profile=default` draws others.
 settings.register_profile("certain", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
