@@ -42,7 +42,7 @@ FARTHEST = {"temperature": 5, "epochs": 4, "lr": 100}
 """How many times what it began with, and what part of it, a number gets at most: more epochs often gain a little."""
 FRONT: Mapping[str, Any] = MappingProxyType({"standardise": True, "hidden": 512, "dropout": 0.5})
 """The hidden layer that is tried in front of a head: on features of a network that was trained on something else most
-methods gain by it, on others half of them (docs/auto.md)."""
+methods gain by it, on others three of five (docs/auto.md)."""
 
 
 @dataclass(frozen=True)
