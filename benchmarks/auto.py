@@ -36,7 +36,7 @@ from bitseek.training._auto import AUTO, fitting
 from bitseek.training._neighbours import neighbours, neighbours_kept
 from frozen_ledger import load
 from paired import noise_of_seeds
-from record import RESULTS, record
+from record import RESULTS, record, runs_of
 from trials import Rows, split_of
 
 
@@ -83,8 +83,7 @@ def beside(whole: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
             raise SystemExit(f"--add: the JSON that is there is of {setting}={stored[setting]}, not {later[setting]}")
     names = [each["protocol"]["name"] for each in later["data"]]
     others = [each for each in stored["data"] if each["protocol"]["name"] not in names]
-    run = {key: whole[key] for key in ("command", "date", "commit", "hardware")}
-    return {**later, "data": others + later["data"], "before": [*stored.get("before", []), run]}
+    return {**later, "data": others + later["data"], "before": runs_of(whole)}
 
 
 def compared(file: Path, given: argparse.Namespace) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from bitseek.methods import HEAD_RECIPE, METHODS, make_recipe
 from bitseek.metrics import Relevance, retrieval
 from bitseek.training import train
 from bitseek.training._search import FRONT
-from record import RESULTS, record
+from record import RESULTS, record, runs_of
 from trials import Found, NotRunError, Trials, digest, digest_of_features, figures, over_seeds
 
 TRIALS = RESULTS.parents[1] / "runs" / "frozen_ledger"
@@ -382,7 +382,7 @@ def merged(whole: dict[str, Any], later: dict[str, Any], added: list[str]) -> di
         **tables,
         "chosen": stored["chosen"] | {method: later["chosen"][method] for method in added},
         "added": stored.get("added", {}) | dict.fromkeys(added, datetime.now(UTC).date().isoformat()),
-        "before": [*stored.get("before", []), {key: whole[key] for key in ("command", "date", "commit", "hardware")}],
+        "before": runs_of(whole),
     }
 
 

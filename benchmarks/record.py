@@ -9,6 +9,7 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bitseek.reproduce import commit, hardware, versions
 
@@ -34,6 +35,12 @@ def record(name: str, data: object) -> Path:
     part.replace(target)
     print(f"written to {os.path.relpath(target)}")
     return target
+
+
+def runs_of(whole: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs that a JSON of `record` comes of, the latest last: what later results put beside it keep as `before`."""
+    own = {key: whole[key] for key in ("command", "date", "commit", "hardware")}
+    return [*whole["results"].get("before", []), own]
 
 
 def short(argument: str) -> str:
